@@ -1,0 +1,41 @@
+# What every target of the project shares.
+
+add_library(refrain_options INTERFACE)
+target_compile_options(refrain_options INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
+  # GCC 12 finds overlaps in std::string's operator+ that are not there (GCC bug 105651).
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+if(REFRAIN_WERROR)
+  target_compile_options(refrain_options INTERFACE -Werror)
+endif()
+if(REFRAIN_SANITIZE)
+  target_compile_options(refrain_options INTERFACE
+    -fsanitize=${REFRAIN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  target_link_options(refrain_options INTERFACE -fsanitize=${REFRAIN_SANITIZE})
+endif()
+
+# refrain_layer(NAME SOURCES... USES LAYERS... LINKS LIBRARIES...)
+#
+# One library a layer. Headers are included as "LAYER/path.h"; each layer's include directory holds nothing
+# but a link to that layer's folder, and a target sees only the directories of the layers that it USES,
+# so that an include that the architecture forbids does not build.
+function(refrain_layer layer)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINKS" ${ARGN})
+  set(root ${PROJECT_BINARY_DIR}/layers/${layer})
+  file(MAKE_DIRECTORY ${root})
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${layer} ${root}/${layer} SYMBOLIC)
+  set(present "")
+  foreach(source IN LISTS ARG_SOURCES)
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+      list(APPEND present ${source})
+    endif()
+  endforeach()
+  if(NOT present)
+    file(TOUCH ${CMAKE_CURRENT_BINARY_DIR}/empty.cc)
+    set(present ${CMAKE_CURRENT_BINARY_DIR}/empty.cc)
+  endif()
+  add_library(refrain_${layer} STATIC ${present})
+  target_include_directories(refrain_${layer} PUBLIC ${root})
+  list(TRANSFORM ARG_USES PREPEND refrain_)
+  target_link_libraries(refrain_${layer} PUBLIC ${ARG_USES} PRIVATE refrain_options ${ARG_LINKS})
+endfunction()
