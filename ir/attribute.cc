@@ -57,7 +57,8 @@ size_t hash(const Attribute& attribute) {
                              } else if constexpr (std::is_same_v<T, TensorPtr>) {
                                // A prefix suffices: equality looks at all of it.
                                const auto bytes = static_cast<size_t>(value->bytes());
-                               return combine(bytes, hash_bytes(value->raw(), std::min<size_t>(bytes, 4096)));
+                               return combine(
+                                   bytes, hash_bytes(value->raw(), std::min<size_t>(bytes, 4096)));
                              } else {
                                return std::hash<T>{}(value);
                              }

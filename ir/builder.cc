@@ -22,8 +22,10 @@ Node* Builder::create(Op op, std::span<Value* const> operands, std::vector<Attri
   return region_->insert(std::move(node), before_);
 }
 
-Value* Builder::op(Op op, std::initializer_list<Value*> operands, std::vector<Attribute> attributes) {
-  return create(op, std::span<Value* const>(operands.begin(), operands.size()), std::move(attributes))
+Value* Builder::op(Op op, std::initializer_list<Value*> operands,
+                   std::vector<Attribute> attributes) {
+  return create(op, std::span<Value* const>(operands.begin(), operands.size()),
+                std::move(attributes))
       ->result();
 }
 

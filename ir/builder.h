@@ -13,9 +13,9 @@
 
 namespace refrain {
 
-// Inserts nodes into one region, at its end or before a given node, in the order of the calls. Every
-// create checks arity, attributes and operand types by the op's schema and throws Error, with the node's
-// name, where they don't fit. The region must outlive the builder.
+// Inserts nodes into one region, at its end or before a given node, in the order of the calls.
+// Every create checks arity, attributes and operand types by the op's schema and throws Error, with
+// the node's name, where they don't fit. The region must outlive the builder.
 class Builder {
  public:
   explicit Builder(Region& region, Node* before = nullptr) : region_(&region), before_(before) {}
@@ -45,7 +45,8 @@ class Builder {
 
   Value* unsqueeze(Value* x, std::initializer_list<int64_t> axes);
   Value* squeeze(Value* x, std::initializer_list<int64_t> axes);
-  Value* reshape(Value* x, std::initializer_list<int64_t> extents);  // -1 and 0 as in ONNX's Reshape
+  Value* reshape(Value* x,
+                 std::initializer_list<int64_t> extents);  // -1 and 0 as in ONNX's Reshape
   Value* transpose(Value* x, std::vector<int64_t> perm);
   Value* cast(Value* x, ElementType to);  // x itself if it is of that type already
   // x[..., begin:end, ...] along an axis.

@@ -23,9 +23,10 @@ Node* clone_node(const Node& node, Region& target, Node* position, ValueMap& map
   for (Value*& operand : operands) operand = mapped(map, operand);
   std::vector<std::unique_ptr<Region>> regions;
   for (size_t i = 0; i < node.region_count(); ++i) regions.push_back(clone_region(node.region(i)));
-  Node* copy = target.insert(std::make_unique<Node>(node.op(), operands, node.attributes(),
-                                                    node.result_count(), std::move(regions), node.name()),
-                             position);
+  Node* copy =
+      target.insert(std::make_unique<Node>(node.op(), operands, node.attributes(),
+                                           node.result_count(), std::move(regions), node.name()),
+                    position);
   for (size_t i = 0; i < node.result_count(); ++i) {
     copy->result(i)->set_type(node.result(i)->type());
     copy->result(i)->set_name(node.result(i)->name());

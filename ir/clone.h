@@ -13,12 +13,12 @@ namespace refrain {
 // From values of the source to values of the copy.
 using ValueMap = std::unordered_map<const Value*, Value*>;
 
-// Copies a node, nested regions included, into `target` before `position` (null: at the end). Operands
-// are looked up in `map`, which must have them; results are added to it.
+// Copies a node, nested regions included, into `target` before `position` (null: at the end).
+// Operands are looked up in `map`, which must have them; results are added to it.
 Node* clone_node(const Node& node, Region& target, Node* position, ValueMap& map);
 
-// Copies the nodes of `source`, but for its yield, into `target` with `arguments` in the place of the
-// source's arguments. Returns what the source yields.
+// Copies the nodes of `source`, but for its yield, into `target` with `arguments` in the place of
+// the source's arguments. Returns what the source yields.
 std::vector<Value*> inline_region(const Region& source, std::span<Value* const> arguments,
                                   Region& target, Node* position);
 

@@ -3,21 +3,21 @@
 // scan   operands: [lengths] [trip_count] invariants... states... scanned...
 //        body:     (invariants..., states..., slices...) -> (next states..., stacked slices...)
 //        results:  final states..., stacked...
-//   Runs its body T times. Step s handles time index t = s, or T-1-s if its slots run backward. T is the
-//   extent of every scanned operand along its axis, and trip_count (i64 scalar, at least 0) if given;
-//   one of the two must be there. A scanned operand's slice at t lacks the scanned axis; a stacked
-//   result has the body's result of time t at index t along the stacked axis. States start as their
-//   operands and end as results.
-//   lengths (i32 or i64, [B]) ends each sequence on its own: at every t >= lengths[b] states keep
-//   their value and stacked slices are zero at index b of axis `batch_axis` (of states and of slices,
-//   negative from the end). All slots of such a scan run in one direction, so backward means each sequence
-//   from its own end. Each length must lie in 0..T.
+//   Runs its body T times. Step s handles time index t = s, or T-1-s if its slots run backward. T
+//   is the extent of every scanned operand along its axis, and trip_count (i64 scalar, at least 0)
+//   if given; one of the two must be there. A scanned operand's slice at t lacks the scanned axis;
+//   a stacked result has the body's result of time t at index t along the stacked axis. States
+//   start as their operands and end as results. lengths (i32 or i64, [B]) ends each sequence on its
+//   own: at every t >= lengths[b] states keep their value and stacked slices are zero at index b of
+//   axis `batch_axis` (of states and of slices, negative from the end). All slots of such a scan
+//   run in one direction, so backward means each sequence from its own end. Each length must lie in
+//   0..T.
 //
 // loop   operands: trip_count (i64 scalar), condition (bool scalar), invariants... states...
-//        body:     (iteration (i64 scalar), invariants..., states...) -> (condition, next states..., slices...)
-//        results:  final states..., stacked...
-//   The body runs while iteration < trip_count and the last condition is true; slices are stacked along
-//   a new axis 0.
+//        body:     (iteration (i64 scalar), invariants..., states...) -> (condition, next
+//        states..., slices...) results:  final states..., stacked...
+//   The body runs while iteration < trip_count and the last condition is true; slices are stacked
+//   along a new axis 0.
 //
 // branch operands: condition (bool, one element), captures...; two regions, then and else, each
 //        (captures...) -> (results...).
@@ -32,8 +32,8 @@
 
 namespace refrain {
 
-// One scanned operand or stacked result: along which axis (of the whole tensor; negative from the end)
-// and whether time runs backward.
+// One scanned operand or stacked result: along which axis (of the whole tensor; negative from the
+// end) and whether time runs backward.
 struct ScanSlot {
   int64_t axis = 0;
   bool reverse = false;
@@ -112,7 +112,8 @@ struct ScanSpec {
   std::vector<ScanSlot> scan_slots, stack_slots;
 };
 
-// Operands and attributes of a scan node; its body has arguments and yield in the order of the roles.
+// Operands and attributes of a scan node; its body has arguments and yield in the order of the
+// roles.
 std::vector<Value*> scan_operands(const ScanSpec& spec);
 std::vector<Attribute> scan_attributes(const ScanSpec& spec);
 

@@ -22,7 +22,8 @@ std::string labels_of(const std::string& equation, std::string_view term) {
     } else if (is_label(term[i])) {
       labels += term[i];
     } else {
-      throw Error("malformed einsum equation", "letters and at most one ... in each term", equation);
+      throw Error("malformed einsum equation", "letters and at most one ... in each term",
+                  equation);
     }
   }
   return labels;
@@ -43,7 +44,8 @@ EinsumPlan parse_einsum(const std::string& equation, const std::vector<size_t>& 
     begin = comma + 1;
   }
   if (terms.size() != ranks.size()) {
-    throw Error("einsum equation has the wrong number of terms", std::to_string(ranks.size()), equation);
+    throw Error("einsum equation has the wrong number of terms", std::to_string(ranks.size()),
+                equation);
   }
 
   size_t ellipsis_rank = 0;
@@ -51,7 +53,8 @@ EinsumPlan parse_einsum(const std::string& equation, const std::vector<size_t>& 
     const bool has_ellipsis = terms[i].find(kEllipsis) != std::string::npos;
     const size_t named = terms[i].size() - has_ellipsis;
     if (has_ellipsis ? ranks[i] < named : ranks[i] != named) {
-      throw Error("einsum term does not fit its operand's rank", std::to_string(ranks[i]), terms[i]);
+      throw Error("einsum term does not fit its operand's rank", std::to_string(ranks[i]),
+                  terms[i]);
     }
     if (has_ellipsis) ellipsis_rank = std::max(ellipsis_rank, ranks[i] - named);
   }
@@ -91,8 +94,8 @@ EinsumPlan parse_einsum(const std::string& equation, const std::vector<size_t>& 
   } else {
     output = labels_of(equation, std::string_view(text).substr(arrow + 2));
     for (char c : output) {
-      if (c != kEllipsis && (uses[static_cast<size_t>(c)] == 0 ||
-                             std::count(output.begin(), output.end(), c) > 1)) {
+      if (c != kEllipsis &&
+          (uses[static_cast<size_t>(c)] == 0 || std::count(output.begin(), output.end(), c) > 1)) {
         throw Error("einsum result has a label that no term has, or one twice", {}, equation);
       }
     }

@@ -6,9 +6,9 @@
 
 namespace refrain {
 
-// An equation resolved for operands of known rank: each axis of each operand and of the result has a
-// label; the same label means the same extent (or 1, for the labels of an ellipsis); labels that the
-// result lacks are summed over. Semantics: ONNX Einsum, numpy.einsum.
+// An equation resolved for operands of known rank: each axis of each operand and of the result has
+// a label; the same label means the same extent (or 1, for the labels of an ellipsis); labels that
+// the result lacks are summed over. Semantics: ONNX Einsum, numpy.einsum.
 struct EinsumPlan {
   std::vector<std::vector<int>> operands;  // label of each axis
   std::vector<int> result;

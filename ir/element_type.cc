@@ -7,10 +7,10 @@ namespace refrain {
 namespace {
 
 constexpr std::pair<ElementType, std::string_view> kNames[] = {
-    {ElementType::f32, "f32"},   {ElementType::f64, "f64"}, {ElementType::bf16, "bf16"},
-    {ElementType::f16, "f16"},   {ElementType::i8, "i8"},   {ElementType::i16, "i16"},
-    {ElementType::i32, "i32"},   {ElementType::i64, "i64"}, {ElementType::u8, "u8"},
-    {ElementType::u16, "u16"},   {ElementType::u32, "u32"}, {ElementType::u64, "u64"},
+    {ElementType::f32, "f32"},     {ElementType::f64, "f64"}, {ElementType::bf16, "bf16"},
+    {ElementType::f16, "f16"},     {ElementType::i8, "i8"},   {ElementType::i16, "i16"},
+    {ElementType::i32, "i32"},     {ElementType::i64, "i64"}, {ElementType::u8, "u8"},
+    {ElementType::u16, "u16"},     {ElementType::u32, "u32"}, {ElementType::u64, "u64"},
     {ElementType::boolean, "bool"}};
 
 }  // namespace

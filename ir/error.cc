@@ -52,7 +52,8 @@ void Error::compose() {
   // Problems composed by ourselves may span lines (a list of all unsupported ops).
   message_ += problem_;
   if (!expected_.empty()) message_ += ": expected " + printable(expected_);
-  if (!found_.empty()) message_ += (expected_.empty() ? ": found " : ", found ") + printable(found_);
+  if (!found_.empty())
+    message_ += (expected_.empty() ? ": found " : ", found ") + printable(found_);
 }
 
 }  // namespace refrain

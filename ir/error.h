@@ -8,9 +8,10 @@ namespace refrain {
 
 // What went wrong while loading, compiling or preparing a model.
 //
-// The layer that finds a problem states it (problem, expected, found); each layer that the exception
-// passes on its way out adds what it knows (op and node, then file), if nothing closer has said so yet.
-// what() reads: `FILE: node "NAME" (OP): PROBLEM: expected E, found F`, parts without a value left out.
+// The layer that finds a problem states it (problem, expected, found); each layer that the
+// exception passes on its way out adds what it knows (op and node, then file), if nothing closer
+// has said so yet. what() reads: `FILE: node "NAME" (OP): PROBLEM: expected E, found F`, parts
+// without a value left out.
 class Error : public std::exception {
  public:
   explicit Error(std::string problem, std::string expected = {}, std::string found = {});

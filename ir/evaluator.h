@@ -13,10 +13,11 @@ namespace refrain {
 class Evaluator {
  public:
   virtual ~Evaluator() = default;
-  // `operands` are as many as the node's; absent ones are null. The node must have tensor operands and
-  // results only, and no regions. Returns one tensor a result. Throws Error where the operands don't fit
-  // the op or the results would pass the evaluator's memory limit.
-  virtual std::vector<TensorPtr> evaluate(const Node& node, std::span<const TensorPtr> operands) = 0;
+  // `operands` are as many as the node's; absent ones are null. The node must have tensor operands
+  // and results only, and no regions. Returns one tensor a result. Throws Error where the operands
+  // don't fit the op or the results would pass the evaluator's memory limit.
+  virtual std::vector<TensorPtr> evaluate(const Node& node,
+                                          std::span<const TensorPtr> operands) = 0;
 };
 
 }  // namespace refrain

@@ -1,9 +1,9 @@
 // The graph: values, nodes, uses and regions.
 //
 // A Graph owns one Region; a Region owns its arguments and an ordered list of nodes that ends in a
-// `yield`; a Node owns its results and its nested regions. Every region is closed: its nodes use only
-// values of the same region. What a nested region needs from outside comes in through operands of the
-// node that holds it (constants are cloned into it instead).
+// `yield`; a Node owns its results and its nested regions. Every region is closed: its nodes use
+// only values of the same region. What a nested region needs from outside comes in through operands
+// of the node that holds it (constants are cloned into it instead).
 //
 // Nothing here is thread-safe; a graph that nobody changes may be read by any number of threads.
 #pragma once
@@ -68,9 +68,9 @@ class Value {
   const std::string& name() const { return name_; }
   void set_name(std::string name) { name_ = std::move(name); }
 
-  Node* node() const { return node_; }        // whose result it is; null for an argument
-  Region* region() const;                     // where it is defined
-  size_t index() const { return index_; }     // among the results or the arguments
+  Node* node() const { return node_; }     // whose result it is; null for an argument
+  Region* region() const;                  // where it is defined
+  size_t index() const { return index_; }  // among the results or the arguments
   bool is_argument() const { return !node_; }
 
   Use* first_use() const { return first_use_; }
@@ -93,10 +93,11 @@ class Value {
 
 class Node {
  public:
-  // Attributes that the schema has a default for are filled in. The result types are f32[*] until they
-  // are set; Builder::create is the usual way, which infers them.
+  // Attributes that the schema has a default for are filled in. The result types are f32[*] until
+  // they are set; Builder::create is the usual way, which infers them.
   Node(Op op, std::span<Value* const> operands, std::vector<Attribute> attributes,
-       size_t result_count, std::vector<std::unique_ptr<Region>> regions = {}, std::string name = {});
+       size_t result_count, std::vector<std::unique_ptr<Region>> regions = {},
+       std::string name = {});
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
   ~Node();
@@ -200,8 +201,8 @@ class Region {
   Node* owner_ = nullptr;
 };
 
-// A whole program: a region whose arguments are the inputs, with names for inputs and outputs. Input
-// names are their values' names (unique); output i is the region's result i.
+// A whole program: a region whose arguments are the inputs, with names for inputs and outputs.
+// Input names are their values' names (unique); output i is the region's result i.
 class Graph {
  public:
   explicit Graph(std::string name = "main") : name_(std::move(name)), body_(new Region) {}

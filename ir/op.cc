@@ -19,9 +19,10 @@ constexpr std::string_view kOpNames[] = {
 
 std::vector<OpSchema> make_registry() {
   std::vector<OpSchema> registry(kOpCount);
-  for (auto family : {internal::elementwise_schemas, internal::product_schemas,
-                      internal::reduction_schemas, internal::shape_schemas, internal::indexing_schemas,
-                      internal::sequence_schemas, internal::control_schemas}) {
+  for (auto family :
+       {internal::elementwise_schemas, internal::product_schemas, internal::reduction_schemas,
+        internal::shape_schemas, internal::indexing_schemas, internal::sequence_schemas,
+        internal::control_schemas}) {
     for (OpSchema& schema : family()) registry[static_cast<size_t>(schema.op)] = std::move(schema);
   }
   return registry;
@@ -124,7 +125,8 @@ const ValueType& index_operand(const InferenceContext& c, size_t i) {
 
 const ValueType& float_operand(const InferenceContext& c, size_t i) {
   const ValueType& type = tensor_operand(c, i);
-  if (!is_float(type.element)) fail("wrong operand type", "a floating-point tensor", to_string(type));
+  if (!is_float(type.element))
+    fail("wrong operand type", "a floating-point tensor", to_string(type));
   return type;
 }
 

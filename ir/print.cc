@@ -62,7 +62,8 @@ void append_tensor(std::string& out, const Tensor& tensor, const PrintOptions& o
       out += " (...";
     } else if (tensor.size() > kMostElements) {
       out += " hex\"";
-      append_hex(out, static_cast<const unsigned char*>(tensor.raw()), static_cast<size_t>(tensor.bytes()));
+      append_hex(out, static_cast<const unsigned char*>(tensor.raw()),
+                 static_cast<size_t>(tensor.bytes()));
       out += '"';
       return;
     } else {
@@ -128,7 +129,8 @@ class Printer {
     out_ += names_.at(value);
   }
 
-  void append_nodes(const Region& region, int depth, const std::vector<std::string>* outputs = nullptr) {
+  void append_nodes(const Region& region, int depth,
+                    const std::vector<std::string>* outputs = nullptr) {
     for (const Node* node = region.first(); node; node = node->next()) {
       out_.append(static_cast<size_t>(2 * depth), ' ');
       if (node->op() == Op::yield) {
@@ -161,9 +163,15 @@ class Printer {
         out_ += ' ';
         append_tensor(out_, *node.attribute<TensorPtr>(AttributeName::value), options_);
         break;
-      case Op::scan: append_scan(node, depth); break;
-      case Op::loop: append_loop(node, depth); break;
-      case Op::branch: append_branch(node, depth); break;
+      case Op::scan:
+        append_scan(node, depth);
+        break;
+      case Op::loop:
+        append_loop(node, depth);
+        break;
+      case Op::branch:
+        append_branch(node, depth);
+        break;
       default:
         append_operands(node);
         append_attributes(node);
@@ -194,7 +202,8 @@ class Printer {
     for (const AttributeSpec& spec : node.schema().attributes) {
       const AttributeValue* value = node.find_attribute(spec.name);
       if (!value) continue;
-      if (spec.default_value && Attribute{spec.name, *spec.default_value} == Attribute{spec.name, *value}) {
+      if (spec.default_value &&
+          Attribute{spec.name, *spec.default_value} == Attribute{spec.name, *value}) {
         continue;
       }
       out_ += separator;
@@ -251,7 +260,8 @@ class Printer {
   }
   void append_slots(const char* role, size_t count, const Node& node, size_t first_operand,
                     const Region& region, size_t first_argument) {
-    append_slots(role, count, node, first_operand, region, first_argument, [](size_t) { return ""; });
+    append_slots(role, count, node, first_operand, region, first_argument,
+                 [](size_t) { return ""; });
   }
 
   static std::string slot_text(ScanSlot slot) {
@@ -281,7 +291,8 @@ class Printer {
     append_slots(" invariant", scan.invariants(), node, scan.invariant_operand(0), body, 0);
     append_slots(" state", scan.states(), node, scan.state_operand(0), body, scan.invariants());
     append_slots(" scanned", scan.scanned(), node, scan.scanned_operand(0), body,
-                 scan.invariants() + scan.states(), [&](size_t i) { return slot_text(scan.scan_slot(i)); });
+                 scan.invariants() + scan.states(),
+                 [&](size_t i) { return slot_text(scan.scan_slot(i)); });
     for (size_t i = 0; i < scan.stacked(); ++i) {
       out_ += (i > 0 ? ", " : " stacked(") + slot_text(scan.stack_slot(i));
     }
@@ -295,7 +306,8 @@ class Printer {
     append_named(" while", loop.condition());
     append_named(" iteration", loop.iteration_argument());
     append_slots(" invariant", loop.invariants(), node, loop.invariant_operand(0), loop.body(), 1);
-    append_slots(" state", loop.states(), node, loop.state_operand(0), loop.body(), 1 + loop.invariants());
+    append_slots(" state", loop.states(), node, loop.state_operand(0), loop.body(),
+                 1 + loop.invariants());
     append_body(loop.body(), depth);
   }
 

@@ -18,8 +18,8 @@ struct RuntimeValue {
   std::shared_ptr<const Sequence> sequence;
 
   RuntimeValue() = default;
-  RuntimeValue(TensorPtr t) : tensor(std::move(t)) {}                                  // NOLINT
-  RuntimeValue(Tensor t) : tensor(std::make_shared<const Tensor>(std::move(t))) {}     // NOLINT
+  RuntimeValue(TensorPtr t) : tensor(std::move(t)) {}                                     // NOLINT
+  RuntimeValue(Tensor t) : tensor(std::make_shared<const Tensor>(std::move(t))) {}        // NOLINT
   RuntimeValue(Sequence s) : sequence(std::make_shared<const Sequence>(std::move(s))) {}  // NOLINT
 
   bool empty() const { return !tensor && !sequence; }

@@ -12,10 +12,10 @@ namespace refrain::internal {
 
 // The schemas of each family, defined in schema_*.cc.
 std::vector<OpSchema> elementwise_schemas();
-std::vector<OpSchema> product_schemas();    // matmul, einsum, convolution, pooling
+std::vector<OpSchema> product_schemas();  // matmul, einsum, convolution, pooling
 std::vector<OpSchema> reduction_schemas();
-std::vector<OpSchema> shape_schemas();      // leaves, shapes of tensors
-std::vector<OpSchema> indexing_schemas();   // gather, scatter and the like
+std::vector<OpSchema> shape_schemas();     // leaves, shapes of tensors
+std::vector<OpSchema> indexing_schemas();  // gather, scatter and the like
 std::vector<OpSchema> sequence_schemas();
 std::vector<OpSchema> control_schemas();
 

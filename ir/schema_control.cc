@@ -4,7 +4,8 @@
 namespace refrain::internal {
 namespace {
 
-void require_refines(const ValueType& found, const ValueType& expected, const char* what, size_t slot) {
+void require_refines(const ValueType& found, const ValueType& expected, const char* what,
+                     size_t slot) {
   if (!refines(found, expected)) {
     throw Error(std::string(what) + " " + std::to_string(slot) + " does not fit its region's type",
                 to_string(expected), to_string(found));
@@ -40,7 +41,8 @@ Shape without_axis(const Shape& shape, int64_t axis) {
 Shape with_axis(const Shape& shape, int64_t axis, Dim extent) {
   if (!shape.ranked()) return shape;
   std::vector<Dim> dims = shape.dims();
-  dims.insert(dims.begin() + static_cast<std::ptrdiff_t>(normalize_axis(axis, dims.size() + 1)), extent);
+  dims.insert(dims.begin() + static_cast<std::ptrdiff_t>(normalize_axis(axis, dims.size() + 1)),
+              extent);
   return Shape(std::move(dims));
 }
 
@@ -64,7 +66,8 @@ void check_one_direction(const ScanView& scan) {
   std::optional<bool> reverse;
   const auto check = [&](ScanSlot slot) {
     if (reverse && *reverse != slot.reverse) {
-      fail("a scan with lengths runs in one direction", "all slots forward or all backward", "both");
+      fail("a scan with lengths runs in one direction", "all slots forward or all backward",
+           "both");
     }
     reverse = slot.reverse;
   };
@@ -127,8 +130,9 @@ Types scan(const InferenceContext& c) {
   }
   for (size_t i = 0; i < scanned; ++i) {
     const ValueType& whole = tensor_operand(c, view.scanned_operand(i));
-    require_refines(ValueType::tensor(whole.element, without_axis(whole.shape, view.scan_slot(i).axis)),
-                    view.slice_argument(i)->type(), "scanned operand", i);
+    require_refines(
+        ValueType::tensor(whole.element, without_axis(whole.shape, view.scan_slot(i).axis)),
+        view.slice_argument(i)->type(), "scanned operand", i);
   }
   Types results;
   for (size_t i = 0; i < states; ++i) {
@@ -238,7 +242,8 @@ std::vector<OpSchema> control_schemas() {
        .min_results = 0,
        .max_results = kVariadic,
        .regions = 1,
-       .attributes = {{A::invariants, AT::integer, int64_t{0}}, {A::states, AT::integer, int64_t{0}}},
+       .attributes = {{A::invariants, AT::integer, int64_t{0}},
+                      {A::states, AT::integer, int64_t{0}}},
        .infer = loop},
       {.op = Op::branch,
        .kind = OpKind::control,

@@ -5,7 +5,8 @@ namespace {
 
 Types numeric_unary(const InferenceContext& c) {
   const ValueType& type = tensor_operand(c, 0);
-  if (type.element == ElementType::boolean) fail("wrong operand type", "a number tensor", to_string(type));
+  if (type.element == ElementType::boolean)
+    fail("wrong operand type", "a number tensor", to_string(type));
   return {type};
 }
 Types float_unary(const InferenceContext& c) { return {float_operand(c, 0)}; }
@@ -15,7 +16,8 @@ Types float_test(const InferenceContext& c) {
 
 Types logical_unary(const InferenceContext& c) {
   const ValueType& type = tensor_operand(c, 0);
-  if (type.element != ElementType::boolean) fail("wrong operand type", "a bool tensor", to_string(type));
+  if (type.element != ElementType::boolean)
+    fail("wrong operand type", "a bool tensor", to_string(type));
   return {type};
 }
 
@@ -58,8 +60,10 @@ Types where(const InferenceContext& c) {
   return {ValueType::tensor(x.element, broadcast(condition.shape, broadcast(x.shape, y.shape)))};
 }
 
-OpSchema unary(Op op, Types (*infer)(const InferenceContext&), std::vector<AttributeSpec> attributes = {}) {
-  return {.op = op, .kind = OpKind::elementwise, .attributes = std::move(attributes), .infer = infer};
+OpSchema unary(Op op, Types (*infer)(const InferenceContext&),
+               std::vector<AttributeSpec> attributes = {}) {
+  return {
+      .op = op, .kind = OpKind::elementwise, .attributes = std::move(attributes), .infer = infer};
 }
 
 OpSchema broadcasting(Op op, int operands, Types (*infer)(const InferenceContext&),
@@ -96,10 +100,10 @@ std::vector<OpSchema> elementwise_schemas() {
       broadcasting(Op::pow, 2, power),
       broadcasting(Op::where, 3, where),
   };
-  for (Op op : {Op::sqrt,  Op::exp,  Op::log,  Op::erf,   Op::floor, Op::ceil,  Op::round,
-                Op::sin,   Op::cos,  Op::tan,  Op::asin,  Op::acos,  Op::atan,  Op::sinh,
-                Op::cosh,  Op::asinh, Op::acosh, Op::atanh, Op::sigmoid, Op::tanh, Op::softplus,
-                Op::softsign}) {
+  for (Op op : {Op::sqrt,    Op::exp,  Op::log,      Op::erf,     Op::floor, Op::ceil,
+                Op::round,   Op::sin,  Op::cos,      Op::tan,     Op::asin,  Op::acos,
+                Op::atan,    Op::sinh, Op::cosh,     Op::asinh,   Op::acosh, Op::atanh,
+                Op::sigmoid, Op::tanh, Op::softplus, Op::softsign}) {
     result.push_back(unary(op, float_unary));
   }
   for (Op op : {Op::add, Op::sub, Op::mul, Op::div, Op::max, Op::min, Op::prelu}) {

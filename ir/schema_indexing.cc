@@ -29,14 +29,16 @@ Types slice(const InferenceContext& c) {
     }
     axes.emplace();
     const int64_t count = type.shape[0].extent();
-    if (count > static_cast<int64_t>(x.shape.rank())) fail("more bounds than axes", to_string(x), std::to_string(count));
+    if (count > static_cast<int64_t>(x.shape.rank()))
+      fail("more bounds than axes", to_string(x), std::to_string(count));
     for (int64_t i = 0; i < count; ++i) axes->push_back(i);
   }
   steps = c.has_operand(4) ? c.ints(4) : std::vector<int64_t>(axes->size(), 1);
   axis_mask(*axes, x.shape.rank());
   const auto require_length = [&](const std::optional<std::vector<int64_t>>& list) {
     if (list && list->size() != axes->size()) {
-      fail("slice operands differ in length", std::to_string(axes->size()), std::to_string(list->size()));
+      fail("slice operands differ in length", std::to_string(axes->size()),
+           std::to_string(list->size()));
     }
   };
   require_length(begins);
@@ -65,11 +67,14 @@ Types slice(const InferenceContext& c) {
 
 Types gather(const InferenceContext& c) {
   const ValueType &x = tensor_operand(c, 0), &indices = index_operand(c, 1);
-  if (!x.shape.ranked() || !indices.shape.ranked()) return {ValueType::tensor(x.element, Shape::unranked())};
+  if (!x.shape.ranked() || !indices.shape.ranked())
+    return {ValueType::tensor(x.element, Shape::unranked())};
   const size_t axis = normalize_axis(c.node().integer(A::axis), x.shape.rank());
-  std::vector<Dim> dims(x.shape.dims().begin(), x.shape.dims().begin() + static_cast<std::ptrdiff_t>(axis));
+  std::vector<Dim> dims(x.shape.dims().begin(),
+                        x.shape.dims().begin() + static_cast<std::ptrdiff_t>(axis));
   dims.insert(dims.end(), indices.shape.dims().begin(), indices.shape.dims().end());
-  dims.insert(dims.end(), x.shape.dims().begin() + static_cast<std::ptrdiff_t>(axis) + 1, x.shape.dims().end());
+  dims.insert(dims.end(), x.shape.dims().begin() + static_cast<std::ptrdiff_t>(axis) + 1,
+              x.shape.dims().end());
   return {ValueType::tensor(x.element, Shape(std::move(dims)))};
 }
 
@@ -120,13 +125,15 @@ Types scatter(const InferenceContext& c) {
 
 Types scatter_nd(const InferenceContext& c) {
   const Types result = scatter(c);
-  const Shape &data = c.operand(0).shape, &indices = c.operand(1).shape, &updates = c.operand(2).shape;
+  const Shape &data = c.operand(0).shape, &indices = c.operand(1).shape,
+              &updates = c.operand(2).shape;
   if (!data.ranked() || !indices.ranked() || !updates.ranked()) return result;
   if (indices.rank() == 0) fail("indices are a scalar", "rank 1 or more", to_string(indices));
   const Dim depth = indices[indices.rank() - 1];
   if (!depth.is_constant()) return result;
   if (depth.extent() < 1 || depth.extent() > static_cast<int64_t>(data.rank())) {
-    fail("indices don't fit the data", "an index for some leading axes of " + to_string(data), to_string(indices));
+    fail("indices don't fit the data", "an index for some leading axes of " + to_string(data),
+         to_string(indices));
   }
   std::vector<Dim> expected(indices.dims().begin(), indices.dims().end() - 1);
   expected.insert(expected.end(), data.dims().begin() + depth.extent(), data.dims().end());
@@ -181,7 +188,8 @@ Types pad(const InferenceContext& c) {
       continue;
     }
     if (__builtin_add_overflow(shape[axis].extent(), total, &extent) || extent < 0) {
-      fail("padding leaves no valid extent", "0..2^63-1", to_string(shape[axis]) + " + " + std::to_string(total));
+      fail("padding leaves no valid extent", "0..2^63-1",
+           to_string(shape[axis]) + " + " + std::to_string(total));
     }
     shape[axis] = extent;
   }
@@ -196,9 +204,11 @@ Types one_hot(const InferenceContext& c) {
   const size_t axis = normalize_axis(c.node().integer(A::axis), dims.size() + 1);
   Dim depth;
   if (const auto known = c.constant(1)) {  // may be of any number type
-    if (known->size() != 1) fail("wrong depth of one_hot", "one element", std::to_string(known->size()));
+    if (known->size() != 1)
+      fail("wrong depth of one_hot", "one element", std::to_string(known->size()));
     const double value = known->as_doubles()[0];
-    if (!(value >= 0 && value < 9e18)) fail("depth of one_hot out of range", "0 or more", std::to_string(value));
+    if (!(value >= 0 && value < 9e18))
+      fail("depth of one_hot out of range", "0 or more", std::to_string(value));
     depth = static_cast<int64_t>(value);
   } else if (const auto symbol = c.dims(1); symbol && symbol->size() == 1) {
     depth = symbol->front();
@@ -221,7 +231,8 @@ Types reverse_sequence(const InferenceContext& c) {
   if (x.shape.ranked()) {
     if (normalize_axis(c.node().integer(A::axis), x.shape.rank()) ==
         normalize_axis(c.node().integer(A::batch_axis), x.shape.rank())) {
-      fail("time and batch are the same axis", "two axes", std::to_string(c.node().integer(A::axis)));
+      fail("time and batch are the same axis", "two axes",
+           std::to_string(c.node().integer(A::axis)));
     }
   }
   return {x};
@@ -235,7 +246,11 @@ std::vector<OpSchema> indexing_schemas() {
   return {
       // operands: x, begins, ends, axes (optional: the first ones), steps (optional: 1)
       {.op = Op::slice, .min_operands = 3, .max_operands = 5, .infer = slice},
-      {.op = Op::gather, .min_operands = 2, .max_operands = 2, .attributes = {axis0}, .infer = gather},
+      {.op = Op::gather,
+       .min_operands = 2,
+       .max_operands = 2,
+       .attributes = {axis0},
+       .infer = gather},
       {.op = Op::gather_elements,
        .min_operands = 2,
        .max_operands = 2,

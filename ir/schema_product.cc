@@ -9,7 +9,8 @@ namespace {
 Types matmul(const InferenceContext& c) {
   const ValueType &a = tensor_operand(c, 0), &b = tensor_operand(c, 1);
   require_same_element(c, 0, 1);
-  if (!a.shape.ranked() || !b.shape.ranked()) return {ValueType::tensor(a.element, Shape::unranked())};
+  if (!a.shape.ranked() || !b.shape.ranked())
+    return {ValueType::tensor(a.element, Shape::unranked())};
   const size_t ra = a.shape.rank(), rb = b.shape.rank();
   if (ra == 0 || rb == 0) {
     fail("a scalar in a matrix product", "rank 1 or more", to_string(ra == 0 ? a : b));
@@ -35,7 +36,8 @@ Types einsum(const InferenceContext& c) {
   std::vector<size_t> ranks;
   for (size_t i = 0; i < c.operand_count(); ++i) {
     require_same_element(c, 0, i);
-    if (!tensor_operand(c, i).shape.ranked()) return {ValueType::tensor(element, Shape::unranked())};
+    if (!tensor_operand(c, i).shape.ranked())
+      return {ValueType::tensor(element, Shape::unranked())};
     ranks.push_back(c.operand(i).shape.rank());
   }
   const EinsumPlan plan = parse_einsum(c.node().string(A::equation), ranks);
@@ -69,12 +71,14 @@ Types conv(const InferenceContext& c) {
     require_same_element(c, 0, 2);
     require_rank(c, 2, 1);
   }
-  if (!x.shape.ranked() || !w.shape.ranked()) return {ValueType::tensor(x.element, Shape::unranked())};
+  if (!x.shape.ranked() || !w.shape.ranked())
+    return {ValueType::tensor(x.element, Shape::unranked())};
   require_spatial(x);
   require_rank(c, 1, x.shape.rank());
   const int64_t groups = c.node().integer(A::groups);
   if (groups < 1) fail("attribute groups out of range", "1 or more", std::to_string(groups));
-  require_channels(x.shape[1], multiply(w.shape[1], groups), "input channels don't fit the weights");
+  require_channels(x.shape[1], multiply(w.shape[1], groups),
+                   "input channels don't fit the weights");
   if (w.shape[0].is_constant() && w.shape[0].extent() % groups != 0) {
     fail("output channels don't divide by groups", std::to_string(groups), to_string(w.shape[0]));
   }
@@ -101,7 +105,8 @@ Types conv_transpose(const InferenceContext& c) {
     require_same_element(c, 0, 2);
     require_rank(c, 2, 1);
   }
-  if (!x.shape.ranked() || !w.shape.ranked()) return {ValueType::tensor(x.element, Shape::unranked())};
+  if (!x.shape.ranked() || !w.shape.ranked())
+    return {ValueType::tensor(x.element, Shape::unranked())};
   require_spatial(x);
   require_rank(c, 1, x.shape.rank());
   const int64_t groups = c.node().integer(A::groups);
@@ -117,8 +122,10 @@ Types conv_transpose(const InferenceContext& c) {
   std::vector<Dim> dims = {x.shape[0], channels};
   const size_t spatial = x.shape.rank() - 2;
   const WindowAttributes attributes = window_attributes(c.node(), spatial);
-  const auto &padding = c.node().integers(A::output_padding), &shape = c.node().integers(A::output_shape);
-  if ((!padding.empty() && padding.size() != spatial) || (!shape.empty() && shape.size() != spatial)) {
+  const auto &padding = c.node().integers(A::output_padding),
+             &shape = c.node().integers(A::output_shape);
+  if ((!padding.empty() && padding.size() != spatial) ||
+      (!shape.empty() && shape.size() != spatial)) {
     fail("wrong length of output_padding or output_shape", std::to_string(spatial),
          std::to_string(padding.empty() ? shape.size() : padding.size()));
   }
@@ -140,12 +147,14 @@ ValueType pooled(const InferenceContext& c, const ValueType& x) {
   const size_t spatial = x.shape.rank() - 2;
   const std::vector<int64_t>& kernel = c.node().integers(A::kernel);
   if (kernel.size() != spatial) {
-    fail("wrong length of attribute kernel", std::to_string(spatial), std::to_string(kernel.size()));
+    fail("wrong length of attribute kernel", std::to_string(spatial),
+         std::to_string(kernel.size()));
   }
   const WindowAttributes attributes = window_attributes(c.node(), spatial);
   std::vector<Dim> dims = {x.shape[0], x.shape[1]};
   for (size_t i = 0; i < spatial; ++i) {
-    if (kernel[i] < 1) fail("attribute kernel out of range", "1 or more", std::to_string(kernel[i]));
+    if (kernel[i] < 1)
+      fail("attribute kernel out of range", "1 or more", std::to_string(kernel[i]));
     const Dim input = x.shape[2 + i];
     dims.push_back(input.is_constant()
                        ? Dim(window_axis(attributes, i, input.extent(), kernel[i]).output)

@@ -11,7 +11,8 @@ Types with_axes(const InferenceContext& c) {
     index_operand(c, 1);
     axes = c.ints(1);
     if (!axes) {  // which axes go is known only at run time
-      const Shape shape = keep && x.shape.ranked() ? Shape::unknown_of_rank(x.shape.rank()) : Shape::unranked();
+      const Shape shape =
+          keep && x.shape.ranked() ? Shape::unknown_of_rank(x.shape.rank()) : Shape::unranked();
       return {ValueType::tensor(x.element, shape)};
     }
   } else {
@@ -20,7 +21,8 @@ Types with_axes(const InferenceContext& c) {
   if (!x.shape.ranked()) return {ValueType::tensor(x.element, Shape::unranked())};
   if (axes->empty() && c.node().flag(A::noop_with_empty_axes)) return {x};
   const size_t rank = x.shape.rank();
-  const std::vector<bool> reduced = axes->empty() ? std::vector<bool>(rank, true) : axis_mask(*axes, rank);
+  const std::vector<bool> reduced =
+      axes->empty() ? std::vector<bool>(rank, true) : axis_mask(*axes, rank);
   std::vector<Dim> dims;
   for (size_t i = 0; i < rank; ++i) {
     if (!reduced[i]) {
@@ -86,7 +88,8 @@ OpSchema reduction(Op op) {
   // operands: x, axes (optional; without it, or empty, all axes)
   return {.op = op,
           .max_operands = 2,
-          .attributes = {{A::keep_dims, AT::boolean, true}, {A::noop_with_empty_axes, AT::boolean, false}},
+          .attributes = {{A::keep_dims, AT::boolean, true},
+                         {A::noop_with_empty_axes, AT::boolean, false}},
           .infer = with_axes};
 }
 
@@ -110,7 +113,9 @@ std::vector<OpSchema> reduction_schemas() {
       arg_reduction(Op::arg_max),
       arg_reduction(Op::arg_min),
       {.op = Op::softmax, .attributes = {{A::axis, AT::integer, int64_t{-1}}}, .infer = softmax},
-      {.op = Op::log_softmax, .attributes = {{A::axis, AT::integer, int64_t{-1}}}, .infer = softmax},
+      {.op = Op::log_softmax,
+       .attributes = {{A::axis, AT::integer, int64_t{-1}}},
+       .infer = softmax},
       {.op = Op::cum_sum,
        .min_operands = 2,
        .max_operands = 2,

@@ -19,7 +19,8 @@ Types dims(const InferenceContext& c) {
     if (dim.is_unknown()) fail("dims holds an unknown dimension", "constants and symbols", "?");
   }
   if (!c.node().flag(A::keep_dims)) {
-    if (dims.size() != 1) fail("wrong number of dimensions for a scalar", "1", std::to_string(dims.size()));
+    if (dims.size() != 1)
+      fail("wrong number of dimensions for a scalar", "1", std::to_string(dims.size()));
     return {ValueType::tensor(ElementType::i64, {})};
   }
   return {ValueType::tensor(ElementType::i64, {Dim(static_cast<int64_t>(dims.size()))})};
@@ -45,14 +46,15 @@ Shape shape_operand(const InferenceContext& c, size_t i) {
          std::to_string(*std::min_element(values->begin(), values->end())));
   }
   if (type.shape.ranked() && type.shape[0].is_constant()) {
-    if (type.shape[0].extent() > kMaxRank) fail("rank too large", std::to_string(kMaxRank), to_string(type));
+    if (type.shape[0].extent() > kMaxRank)
+      fail("rank too large", std::to_string(kMaxRank), to_string(type));
     return Shape::unknown_of_rank(static_cast<size_t>(type.shape[0].extent()));
   }
   return Shape::unranked();
 }
 
-// The extent that reshape's -1 stands for: what is left of `from` when the other extents of `to` are
-// divided out, symbol by symbol.
+// The extent that reshape's -1 stands for: what is left of `from` when the other extents of `to`
+// are divided out, symbol by symbol.
 Dim remaining_extent(const Shape& from, const std::vector<Dim>& to, size_t wildcard) {
   int64_t numerator = 1, denominator = 1;
   std::vector<Dim> symbols;
@@ -80,7 +82,8 @@ Dim remaining_extent(const Shape& from, const std::vector<Dim>& to, size_t wildc
     }
     return numerator / denominator;
   }
-  return symbols.size() == 1 && numerator == denominator && numerator != 0 ? symbols[0] : Dim::unknown();
+  return symbols.size() == 1 && numerator == denominator && numerator != 0 ? symbols[0]
+                                                                           : Dim::unknown();
 }
 
 Types reshape(const InferenceContext& c) {
@@ -97,7 +100,8 @@ Types reshape(const InferenceContext& c) {
         dims.push_back(Dim::unknown());
       } else if (extent == 0 && !allow_zero) {  // 0 copies the extent at the same place
         if (x.shape.ranked() && i >= x.shape.rank()) {
-          fail("reshape copies an extent that is not there", to_string(x), "0 at " + std::to_string(i));
+          fail("reshape copies an extent that is not there", to_string(x),
+               "0 at " + std::to_string(i));
         }
         dims.push_back(x.shape.ranked() ? x.shape[i] : Dim::unknown());
       } else if (extent < 0) {
@@ -154,7 +158,8 @@ Types unsqueeze(const InferenceContext& c) {
   const auto axes = c.ints(1);
   if (!axes || !x.shape.ranked()) return {ValueType::tensor(x.element, Shape::unranked())};
   const size_t rank = x.shape.rank() + axes->size();
-  if (rank > static_cast<size_t>(kMaxRank)) fail("rank too large", std::to_string(kMaxRank), std::to_string(rank));
+  if (rank > static_cast<size_t>(kMaxRank))
+    fail("rank too large", std::to_string(kMaxRank), std::to_string(rank));
   const std::vector<bool> added = axis_mask(*axes, rank);
   std::vector<Dim> dims;
   for (size_t i = 0, from = 0; i < rank; ++i) dims.push_back(added[i] ? Dim(1) : x.shape[from++]);
@@ -184,7 +189,9 @@ Types expand(const InferenceContext& c) {
 Types tile(const InferenceContext& c) {
   const ValueType& x = tensor_operand(c, 0);
   const Shape repeats = shape_operand(c, 1);  // read like a shape: one count an axis
-  if (!x.shape.ranked() || !repeats.ranked()) return {ValueType::tensor(x.element, x.shape.ranked() ? Shape::unknown_of_rank(x.shape.rank()) : Shape::unranked())};
+  if (!x.shape.ranked() || !repeats.ranked())
+    return {ValueType::tensor(
+        x.element, x.shape.ranked() ? Shape::unknown_of_rank(x.shape.rank()) : Shape::unranked())};
   if (repeats.rank() != x.shape.rank()) {
     fail("wrong number of repeats", std::to_string(x.shape.rank()), std::to_string(repeats.rank()));
   }
@@ -214,7 +221,8 @@ Types range(const InferenceContext& c) {
   if (is_float(start.element)) {
     const double by = step->as_doubles()[0];
     const double exact = std::ceil((limit->as_doubles()[0] - begin->as_doubles()[0]) / by);
-    if (by == 0 || !(std::abs(exact) < 9e18)) fail("range has no finite length", "a step that reaches the limit", std::to_string(by));
+    if (by == 0 || !(std::abs(exact) < 9e18))
+      fail("range has no finite length", "a step that reaches the limit", std::to_string(by));
     count = static_cast<int64_t>(std::max(0.0, exact));
   } else {
     const __int128 by = step->as_ints()[0];
@@ -240,7 +248,8 @@ Types concat(const InferenceContext& c) {
       shape = x.shape;
       continue;
     }
-    if (x.shape.rank() != shape.rank()) fail("concat operands differ in rank", to_string(first), to_string(x));
+    if (x.shape.rank() != shape.rank())
+      fail("concat operands differ in rank", to_string(first), to_string(x));
     for (size_t k = 0; k < shape.rank(); ++k) {
       if (k == axis) {
         shape[k] = add(shape[k], x.shape[k]);
@@ -267,12 +276,14 @@ Types split(const InferenceContext& c) {
   if (c.has_operand(1)) {
     if (const auto given = c.dims(1)) {
       if (given->size() != sizes.size()) {
-        fail("wrong number of split sizes", std::to_string(sizes.size()), std::to_string(given->size()));
+        fail("wrong number of split sizes", std::to_string(sizes.size()),
+             std::to_string(given->size()));
       }
       sizes = *given;
       Dim sum = 0;
       for (Dim size : sizes) sum = add(sum, size);
-      if (provably_different(sum, extent)) fail("split sizes don't add up", to_string(extent), to_string(sum));
+      if (provably_different(sum, extent))
+        fail("split sizes don't add up", to_string(extent), to_string(sum));
     } else if (c.ints(1)) {
       fail("negative split size", "0 or more", "less");
     }
@@ -297,7 +308,8 @@ std::vector<OpSchema> shape_schemas() {
        .max_operands = 0,
        .attributes = {{A::value, AT::tensor, {}}},
        .infer = constant},
-      // i64 tensor of extents: constants, and symbols as the inputs bind them; a scalar without keep_dims
+      // i64 tensor of extents: constants, and symbols as the inputs bind them; a scalar without
+      // keep_dims
       {.op = Op::dims,
        .kind = OpKind::leaf,
        .min_operands = 0,

@@ -15,8 +15,8 @@ namespace refrain {
 
 // One extent of a shape: a constant, a named symbol (`T`, `B`), or unknown.
 //
-// Every occurrence of a symbol in one graph stands for the same extent; graph inputs bind it when the
-// graph runs. An unknown dimension (`?`) claims nothing, not even to equal another unknown one.
+// Every occurrence of a symbol in one graph stands for the same extent; graph inputs bind it when
+// the graph runs. An unknown dimension (`?`) claims nothing, not even to equal another unknown one.
 // Symbol names are interned for the life of the process, so that a Dim is one word; thread-safe.
 class Dim {
  public:
@@ -44,8 +44,8 @@ bool provably_equal(Dim a, Dim b);      // both known, and the same constant or 
 bool provably_different(Dim a, Dim b);  // two constants that differ
 // What is known of a dimension that is either a or b (the results of an If): equal, or unknown.
 Dim join(Dim a, Dim b);
-// What is known of a dimension that is both a and b: the more specific of the two. Throws Error if they
-// are provably different.
+// What is known of a dimension that is both a and b: the more specific of the two. Throws Error if
+// they are provably different.
 Dim meet(Dim a, Dim b);
 
 // Largest rank of any tensor that Refrain accepts.
@@ -80,12 +80,13 @@ class Shape {
 
 Shape join(const Shape& a, const Shape& b);
 Shape meet(const Shape& a, const Shape& b);  // throws Error where they contradict each other
-// The shape of an element-wise result by ONNX's (numpy's) multidirectional broadcasting; throws Error
-// if two extents are provably incompatible. A symbol against another symbol gives unknown: either may
-// be 1.
+// The shape of an element-wise result by ONNX's (numpy's) multidirectional broadcasting; throws
+// Error if two extents are provably incompatible. A symbol against another symbol gives unknown:
+// either may be 1.
 Shape broadcast(const Shape& a, const Shape& b);
 
-// The type of an SSA value: a tensor, a sequence of tensors, or either of them or nothing (optional).
+// The type of an SSA value: a tensor, a sequence of tensors, or either of them or nothing
+// (optional).
 struct ValueType {
   enum class Kind : uint8_t { tensor, sequence };
 

@@ -12,8 +12,8 @@ struct SliceBounds {
   int64_t count = 0;
 };
 
-// Clamps begin:end:step to an axis of the given extent by the rules of ONNX's Slice (numpy's, with any
-// int64 as a bound). `step` must not be 0.
+// Clamps begin:end:step to an axis of the given extent by the rules of ONNX's Slice (numpy's, with
+// any int64 as a bound). `step` must not be 0.
 SliceBounds clamp_slice(int64_t extent, int64_t begin, int64_t end, int64_t step);
 
 }  // namespace refrain

@@ -32,7 +32,8 @@ int64_t element_count(std::span<const int64_t> extents) {
     overflow |= __builtin_mul_overflow(count, extent, &count);
   }
   if (empty) return 0;
-  if (overflow) throw Error("number of elements overflows", "less than 2^63", extents_text(extents));
+  if (overflow)
+    throw Error("number of elements overflows", "less than 2^63", extents_text(extents));
   return count;
 }
 
@@ -56,7 +57,8 @@ void MemoryBudget::reserve(int64_t bytes) {
 
 void TensorView::require(ElementType type) const {
   if (type_ != type) {
-    throw Error("wrong element type of a tensor", std::string(name(type)), std::string(name(type_)));
+    throw Error("wrong element type of a tensor", std::string(name(type)),
+                std::string(name(type_)));
   }
 }
 
@@ -153,7 +155,8 @@ Tensor Tensor::clone() const {
 
 Tensor Tensor::reshaped(std::vector<int64_t> extents) && {
   if (element_count(extents) != size_) {
-    throw Error("reshape changes the number of elements", std::to_string(size_), extents_text(extents));
+    throw Error("reshape changes the number of elements", std::to_string(size_),
+                extents_text(extents));
   }
   extents_ = std::move(extents);
   return std::move(*this);

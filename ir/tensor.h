@@ -55,8 +55,8 @@ class TensorView {
     return {static_cast<const T*>(data_), static_cast<size_t>(size())};
   }
 
-  // The elements of an integer or boolean tensor of any width as int64; throws Error for other types
-  // and for u64 values that don't fit.
+  // The elements of an integer or boolean tensor of any width as int64; throws Error for other
+  // types and for u64 values that don't fit.
   std::vector<int64_t> as_ints() const;
   // The elements of any tensor as double (64-bit integers round).
   std::vector<double> as_doubles() const;
@@ -69,8 +69,8 @@ class TensorView {
   const void* data_;
 };
 
-// Owns its elements, 64-byte aligned, zero when made. Move-only: copying is spelt clone(). The memory is
-// given back to `budget`, if there was one, when the tensor dies.
+// Owns its elements, 64-byte aligned, zero when made. Move-only: copying is spelt clone(). The
+// memory is given back to `budget`, if there was one, when the tensor dies.
 class Tensor {
  public:
   Tensor(ElementType type, std::vector<int64_t> extents,

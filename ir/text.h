@@ -14,10 +14,11 @@
 //     yield "out" = %y
 //   }
 //
-// A value is `%` and an identifier, a quoted string, or, if it has no name, a number. `_` is an absent
-// operand. Attributes that have their default value are left out. A tensor is its type and then its
-// elements: `(1, 2)`; `splat(0)` if all are equal; `hex"..."`, the bytes as they lie in memory (little
-// endian), if they are many; a NaN is written as its bits, `0x7fc00000`. `#` starts a comment.
+// A value is `%` and an identifier, a quoted string, or, if it has no name, a number. `_` is an
+// absent operand. Attributes that have their default value are left out. A tensor is its type and
+// then its elements: `(1, 2)`; `splat(0)` if all are equal; `hex"..."`, the bytes as they lie in
+// memory (little endian), if they are many; a NaN is written as its bits, `0x7fc00000`. `#` starts
+// a comment.
 #pragma once
 
 #include <memory>

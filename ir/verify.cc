@@ -66,7 +66,8 @@ class Verifier {
                     "a value defined before in the same region", "%" + operand->name());
       }
     }
-    if (node.op() == Op::yield && node.next()) throw Error("yield is not the last node of its region");
+    if (node.op() == Op::yield && node.next())
+      throw Error("yield is not the last node of its region");
     verify_form(node);
     for (size_t i = 0; i < node.region_count(); ++i) check(node.region(i), depth + 1);
     if (node.op() == Op::dims) check_symbols(node);
@@ -82,7 +83,8 @@ class Verifier {
   void check_symbols(const Node& node) const {
     for (Dim dim : node.attribute<std::vector<Dim>>(AttributeName::dims)) {
       if (dim.is_symbol() && !symbols_.contains(&dim.name())) {
-        throw Error("no graph input binds this dimension", "a dimension of an input's type", dim.name());
+        throw Error("no graph input binds this dimension", "a dimension of an input's type",
+                    dim.name());
       }
     }
   }

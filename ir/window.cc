@@ -69,12 +69,14 @@ WindowAttributes window_attributes(const Node& node, size_t spatial) {
   return result;
 }
 
-WindowAxis window_axis(const WindowAttributes& attributes, size_t i, int64_t input, int64_t kernel) {
+WindowAxis window_axis(const WindowAttributes& attributes, size_t i, int64_t input,
+                       int64_t kernel) {
   const int64_t stride = attributes.strides[i];
   const __int128 span = dilated(attributes, i, kernel);
   if (attributes.auto_pad != WindowAttributes::AutoPad::none) {
     const int64_t output = input / stride + (input % stride != 0);
-    return {output, leading_half(attributes, static_cast<__int128>(output - 1) * stride + span - input)};
+    return {output,
+            leading_half(attributes, static_cast<__int128>(output - 1) * stride + span - input)};
   }
   const int64_t pad = attributes.pad_begin[i];
   const __int128 room = static_cast<__int128>(input) + pad + attributes.pad_end[i] - span;
@@ -91,8 +93,8 @@ WindowAxis window_axis(const WindowAttributes& attributes, size_t i, int64_t inp
 WindowAxis transposed_window_axis(const WindowAttributes& attributes, size_t i, int64_t input,
                                   int64_t kernel, int64_t output_padding, int64_t output_shape) {
   if (input == 0) return {0, 0};
-  const __int128 full = static_cast<__int128>(attributes.strides[i]) * (input - 1) + output_padding +
-                        dilated(attributes, i, kernel);
+  const __int128 full = static_cast<__int128>(attributes.strides[i]) * (input - 1) +
+                        output_padding + dilated(attributes, i, kernel);
   if (output_shape >= 0) return {output_shape, leading_half(attributes, full - output_shape)};
   if (attributes.auto_pad != WindowAttributes::AutoPad::none) {
     const int64_t output = narrow(static_cast<__int128>(input) * attributes.strides[i]);

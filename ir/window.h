@@ -10,8 +10,8 @@
 
 namespace refrain {
 
-// The attributes of a windowed op, one entry a spatial axis, defaults filled in and checked (strides and
-// dilations in 1..2^31-1, paddings in 0..2^31-1).
+// The attributes of a windowed op, one entry a spatial axis, defaults filled in and checked
+// (strides and dilations in 1..2^31-1, paddings in 0..2^31-1).
 struct WindowAttributes {
   std::vector<int64_t> strides, dilations, pad_begin, pad_end;
   enum class AutoPad { none, same_upper, same_lower } auto_pad = AutoPad::none;
@@ -30,8 +30,8 @@ struct WindowAxis {
 // Output extent and leading padding of axis `i` for an input extent and a kernel extent (>= 1).
 // Throws Error if the dilated kernel does not fit the padded input, or an extent overflows.
 WindowAxis window_axis(const WindowAttributes& attributes, size_t i, int64_t input, int64_t kernel);
-// The same for a transposed convolution; `output_padding` is added at the end; `output_shape`, if not
-// negative, is the wanted extent, which the paddings are made for.
+// The same for a transposed convolution; `output_padding` is added at the end; `output_shape`, if
+// not negative, is the wanted extent, which the paddings are made for.
 WindowAxis transposed_window_axis(const WindowAttributes& attributes, size_t i, int64_t input,
                                   int64_t kernel, int64_t output_padding, int64_t output_shape);
 
