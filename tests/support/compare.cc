@@ -6,15 +6,18 @@ namespace refrain::testing {
 
 std::string text(std::span<const int64_t> extents) {
   std::string result = "[";
-  for (size_t i = 0; i < extents.size(); ++i) result += (i ? ", " : "") + std::to_string(extents[i]);
+  for (size_t i = 0; i < extents.size(); ++i)
+    result += (i ? ", " : "") + std::to_string(extents[i]);
   return result + "]";
 }
 
-::testing::AssertionResult close(const Tensor& actual, const Tensor& expected, double rtol, double atol) {
+::testing::AssertionResult close(const Tensor& actual, const Tensor& expected, double rtol,
+                                 double atol) {
   if (actual.type() != expected.type() || actual.extents() != expected.extents()) {
     return ::testing::AssertionFailure()
-           << "type or extents differ: expected " << name(expected.type()) << text(expected.extents())
-           << ", found " << name(actual.type()) << text(actual.extents());
+           << "type or extents differ: expected " << name(expected.type())
+           << text(expected.extents()) << ", found " << name(actual.type())
+           << text(actual.extents());
   }
   if (!is_float(actual.type())) {
     rtol = 0;
