@@ -1,0 +1,153 @@
+#include "frontend/onnx/lower.h"
+
+#include <optional>
+#include <string>
+
+#include "ir/error.h"
+
+namespace refrain::onnx_import {
+namespace {
+
+// Product of the constant extents first..last-1; none if one of them is not constant or it
+// overflows.
+std::optional<int64_t> constant_product(const Shape& shape, size_t first, size_t last) {
+  int64_t product = 1;
+  for (size_t i = first; i < last; ++i) {
+    if (!shape[i].is_constant() || __builtin_mul_overflow(product, shape[i].extent(), &product)) {
+      return std::nullopt;
+    }
+  }
+  return product;
+}
+
+Value* reshape_exactly(Builder& builder, Value* x, Value* extents) {
+  return builder.op(Op::reshape, {x, extents}, {{AttributeName::allow_zero, true}});
+}
+
+// [product of the extents start..end-1] at run time; bounds as in ONNX's Shape.
+Value* extent_product(Builder& builder, Value* x, int64_t start, std::optional<int64_t> end) {
+  std::vector<Attribute> attributes = {{AttributeName::start, start}};
+  if (end) attributes.push_back({AttributeName::end, *end});
+  Value* extents = builder.op(Op::shape, {x}, std::move(attributes));
+  return reduce(builder, Op::reduce_prod, extents, nullptr, true);
+}
+
+}  // namespace
+
+void require_at_most_inputs(const NodeImport& node, size_t count) {
+  for (size_t i = count; i < node.input_count(); ++i) {
+    if (node.has_input(i)) {
+      throw Error("too many inputs for opset " + std::to_string(node.opset()),
+                  "at most " + std::to_string(count), std::to_string(i + 1));
+    }
+  }
+}
+
+Value* scalar_like(Builder& builder, const Value* x, double value) {
+  return builder.scalar(x->type().element, value);
+}
+
+Value* reduce(Builder& builder, Op op, Value* x, Value* axes, bool keep_dims,
+              bool noop_with_empty_axes) {
+  return builder.op(op, {x, axes},
+                    {{AttributeName::keep_dims, keep_dims},
+                     {AttributeName::noop_with_empty_axes, noop_with_empty_axes}});
+}
+
+Value* as_scalar(Builder& builder, Value* x) {
+  const Shape& shape = x->type().shape;
+  if (shape.ranked() && shape.rank() == 0) return x;
+  return builder.reshape(x, {});
+}
+
+ElementType wide_type(ElementType type) {
+  return type == ElementType::f16 || type == ElementType::bf16 ? ElementType::f32 : type;
+}
+
+Value* extents_of(Builder& builder, Value* x) {
+  const Shape& shape = x->type().shape;
+  if (!shape.ranked()) return builder.op(Op::shape, {x});
+  if (shape.is_static()) return builder.ints(shape.extents());
+  for (Dim dim : shape.dims()) {
+    if (dim.is_unknown()) return builder.op(Op::shape, {x});
+  }
+  return builder.op(Op::dims, {}, {{AttributeName::dims, shape.dims()}});
+}
+
+Value* flatten(Builder& builder, Value* x, int64_t axis) {
+  const Shape& shape = x->type().shape;
+  if (shape.ranked()) {
+    const size_t k = resolve_axis(axis, shape.rank(), true);
+    const auto head = constant_product(shape, 0, k),
+               tail = constant_product(shape, k, shape.rank());
+    if (head && tail) return reshape_exactly(builder, x, builder.ints({*head, *tail}));
+    // A -1 beside a 0 has no answer; 0 alone copies an extent, known or not.
+    if (tail && *tail > 0) return builder.reshape(x, {k == 1 ? 0 : -1, *tail});
+    if (head && *head > 0) return builder.reshape(x, {*head, -1});
+    axis = static_cast<int64_t>(k);
+  }
+  Value* parts[] = {extent_product(builder, x, 0, axis),
+                    extent_product(builder, x, axis, std::nullopt)};
+  Value* extents = builder.create(Op::concat, parts, {{AttributeName::axis, int64_t{0}}})->result();
+  return reshape_exactly(builder, x, extents);
+}
+
+Value* merge_from(Builder& builder, Value* x, size_t axis) {
+  const Shape& shape = x->type().shape;
+  const auto tail = constant_product(shape, axis, shape.rank());
+  if (tail && *tail > 0) {
+    std::vector<int64_t> extents(axis, 0);
+    extents.push_back(*tail);
+    return builder.op(Op::reshape, {x, builder.ints(extents)});
+  }
+  const auto k = static_cast<int64_t>(axis);
+  Value* parts[] = {
+      builder.op(Op::shape, {x}, {{AttributeName::start, int64_t{0}}, {AttributeName::end, k}}),
+      extent_product(builder, x, k, std::nullopt)};
+  Value* extents = builder.create(Op::concat, parts, {{AttributeName::axis, int64_t{0}}})->result();
+  return reshape_exactly(builder, x, extents);
+}
+
+Value* reshape_like(Builder& builder, Value* x, Value* like) {
+  if (x->type().shape.ranked() && x->type().shape == like->type().shape &&
+      x->type().shape.is_static()) {
+    return x;
+  }
+  return reshape_exactly(builder, x, extents_of(builder, like));
+}
+
+size_t resolve_axis(int64_t axis, size_t rank, bool allow_end) {
+  const auto signed_rank = static_cast<int64_t>(rank);
+  const int64_t last = allow_end ? signed_rank : signed_rank - 1;
+  if (axis < -signed_rank || axis > last) {
+    throw Error("axis out of range",
+                "an axis in " + std::to_string(-signed_rank) + ".." + std::to_string(last),
+                std::to_string(axis));
+  }
+  return static_cast<size_t>(axis < 0 ? axis + signed_rank : axis);
+}
+
+Value* require_shape_kept(Value* result, const Value* x, std::string_view what) {
+  const Shape &found = result->type().shape, &expected = x->type().shape;
+  if (!found.ranked() || !expected.ranked()) return result;
+  bool kept = found.rank() == expected.rank();
+  for (size_t i = 0; kept && i < found.rank(); ++i)
+    kept = !provably_different(found[i], expected[i]);
+  if (!kept) {
+    throw Error(std::string(what) + " does not broadcast to the input", to_string(expected),
+                to_string(found));
+  }
+  return result;
+}
+
+Value* axes_operand(NodeImport& node, int input_since) {
+  if (node.opset() >= input_since) {
+    require_at_most_inputs(node, 2);
+    return node.optional_input(1);
+  }
+  require_at_most_inputs(node, 1);
+  const auto axes = node.integers("axes");
+  return axes ? node.builder().ints(*axes) : nullptr;
+}
+
+}  // namespace refrain::onnx_import
