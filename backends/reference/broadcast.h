@@ -1,0 +1,128 @@
+// Internal to the reference kernels: loops of element-wise ops.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "backends/reference/kernel.h"
+#include "ir/shape.h"
+
+namespace refrain::reference {
+
+// One contiguous run of a result and what of the operands belongs to it.
+template <size_t N>
+struct BroadcastRun {
+  int64_t result = 0;                 // offset of its first element
+  std::array<int64_t, N> operands{};  // offsets
+  int64_t count = 0;
+  std::array<bool, N>
+      varies{};  // operand goes along element by element; otherwise one element for all
+};
+
+// Cuts a result into runs and calls f(const BroadcastRun<N>&) for each, in order. Axes along which
+// no operand changes its way of broadcasting are one: operands of the result's own shape, and
+// scalars, are a single run; a bias is one run a row. Operands' extents broadcast to `extents`
+// (numpy's rules).
+template <size_t N, typename F>
+void for_each_run(std::span<const int64_t> extents,
+                  const std::array<std::span<const int64_t>, N>& operands, F&& f) {
+  struct Axis {
+    int64_t extent;
+    std::array<int64_t, N> strides;
+  };
+  std::array<Axis, kMaxRank> axes;  // innermost first
+  size_t count = 0;
+  std::array<int64_t, N> size;  // elements of the operand inside the axis
+  size.fill(1);
+  for (int64_t extent : extents) {
+    if (extent == 0) return;
+  }
+  for (size_t i = 0; i < extents.size(); ++i) {
+    Axis axis{extents[extents.size() - 1 - i], {}};
+    if (axis.extent == 1) continue;
+    bool continues = count > 0;
+    for (size_t k = 0; k < N; ++k) {
+      const int64_t own = i < operands[k].size() ? operands[k][operands[k].size() - 1 - i] : 1;
+      if (own != 1) axis.strides[k] = size[k];
+      size[k] *= own;
+      continues =
+          continues && axis.strides[k] == axes[count - 1].strides[k] * axes[count - 1].extent;
+    }
+    if (continues) {
+      axes[count - 1].extent *= axis.extent;
+    } else {
+      axes[count++] = axis;
+    }
+  }
+  if (count == 0) axes[count++] = {1, {}};
+
+  BroadcastRun<N> run;
+  run.count = axes[0].extent;
+  for (size_t k = 0; k < N; ++k) run.varies[k] = axes[0].strides[k] != 0;
+  std::array<int64_t, kMaxRank> index;
+  for (size_t a = 1; a < count; ++a) index[a] = 0;
+  for (;;) {
+    f(static_cast<const BroadcastRun<N>&>(run));
+    run.result += run.count;
+    size_t a = 1;
+    for (; a < count; ++a) {
+      for (size_t k = 0; k < N; ++k) run.operands[k] += axes[a].strides[k];
+      if (++index[a] < axes[a].extent) break;
+      for (size_t k = 0; k < N; ++k) run.operands[k] -= axes[a].strides[k] * axes[a].extent;
+      index[a] = 0;
+    }
+    if (a >= count) return;
+  }
+}
+
+// An element in the type that it is computed in.
+template <typename T>
+auto widen(T x) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    return x;
+  } else {
+    return static_cast<float>(x);
+  }
+}
+
+// result[i] = f(x[i]), f in the computing type.
+template <typename T, typename R, typename F>
+void map_unary(const KernelContext& c, F&& f) {
+  const T* x = c.operand(0).data<T>().data();
+  R* r = c.result().data<R>().data();
+  const int64_t count = c.result().size();
+  for (int64_t i = 0; i < count; ++i) r[i] = static_cast<R>(f(widen(x[i])));
+}
+
+// result = f(x, y), broadcast, f in the computing types.
+template <typename X, typename Y, typename R, typename F>
+void map_binary(const KernelContext& c, F&& f) {
+  const X* const x0 = c.operand(0).data<X>().data();
+  const Y* const y0 = c.operand(1).data<Y>().data();
+  R* const r0 = c.result().data<R>().data();
+  for_each_run<2>(c.result().extents(), {c.operand(0).extents(), c.operand(1).extents()},
+                  [&](const BroadcastRun<2>& run) {
+                    const X* x = x0 + run.operands[0];
+                    const Y* y = y0 + run.operands[1];
+                    R* r = r0 + run.result;
+                    const int64_t count = run.count;
+                    // One loop each, so that each one vectorises.
+                    if (run.varies[0] && run.varies[1]) {
+                      for (int64_t i = 0; i < count; ++i)
+                        r[i] = static_cast<R>(f(widen(x[i]), widen(y[i])));
+                    } else if (run.varies[0]) {
+                      const auto same = widen(*y);
+                      for (int64_t i = 0; i < count; ++i)
+                        r[i] = static_cast<R>(f(widen(x[i]), same));
+                    } else {
+                      const auto same = widen(*x);
+                      const int64_t stride = run.varies[1];
+                      for (int64_t i = 0; i < count; ++i)
+                        r[i] = static_cast<R>(f(same, widen(y[i * stride])));
+                    }
+                  });
+}
+
+}  // namespace refrain::reference

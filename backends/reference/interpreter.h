@@ -1,0 +1,39 @@
+// Runs plans: the executor's inside.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "backends/reference/bindings.h"
+#include "backends/reference/executor.h"
+#include "backends/reference/plan.h"
+
+namespace refrain::reference {
+
+// One run of one graph. Everything it is given must outlive it. Not thread-safe.
+class Interpreter {
+ public:
+  Interpreter(const Limits& limits, const Bindings& bindings)
+      : limits_(limits),
+        bindings_(bindings),
+        budget_(std::make_shared<MemoryBudget>(limits.max_bytes)) {}
+
+  // Runs a region whose arguments have been set; what it yields is then to be taken. Throws Error
+  // with the node's name.
+  void run(RegionPlan& plan);
+
+ private:
+  void run_step(RegionPlan& plan, const Step& step);
+  void run_kernel(RegionPlan& plan, const Step& step);
+  // control.cc
+  void run_scan(RegionPlan& plan, const Step& step);
+  void run_loop(RegionPlan& plan, const Step& step);
+  void run_branch(RegionPlan& plan, const Step& step);
+
+  const Limits& limits_;
+  const Bindings& bindings_;
+  std::shared_ptr<MemoryBudget> budget_;
+  std::vector<const Tensor*> operands_;  // of the kernel that runs; kept to save allocations
+};
+
+}  // namespace refrain::reference
