@@ -21,8 +21,8 @@ struct PassContext {
   int64_t max_unrolled_nodes = 4'000'000;
 };
 
-// One rewrite. `run` returns whether it changed anything, truthfully; it leaves the graph valid. Running
-// it again right away changes nothing.
+// One rewrite. `run` returns whether it changed anything, truthfully; it leaves the graph valid.
+// Running it again right away changes nothing.
 struct Pass {
   std::string_view name;
   std::string_view summary;
@@ -54,9 +54,10 @@ struct PipelineOptions {
   std::function<void(const PassReport& report, const Graph& graph)> after_pass;
 };
 
-// Runs the pipeline, verifying the graph after each pass; an Error from a pass or the verifier names the
-// pass. Throws Error for an unknown name in the pipeline or in stop_after.
+// Runs the pipeline, verifying the graph after each pass; an Error from a pass or the verifier
+// names the pass. Throws Error for an unknown name in the pipeline or in stop_after.
 std::vector<PassReport> run_pipeline(Graph& graph, std::span<const PipelineEntry> pipeline,
-                                     const PassContext& context, const PipelineOptions& options = {});
+                                     const PassContext& context,
+                                     const PipelineOptions& options = {});
 
 }  // namespace refrain::passes

@@ -1,0 +1,96 @@
+#include <algorithm>
+
+#include "ir/error.h"
+#include "ir/verify.h"
+#include "passes/passes.h"
+
+namespace refrain::passes {
+namespace {
+
+constexpr Pass kPasses[] = {
+    {"infer", "makes types as specific as they can be", infer},
+    {"fold", "computes what depends on constants only", fold},
+    {"simplify_algebra", "removes ops that change nothing", simplify_algebra},
+    {"simplify_shapes", "computes extents, so that shape arithmetic disappears", simplify_shapes},
+    {"cse", "merges nodes that compute the same", cse},
+    {"dce", "removes what no output depends on", dce},
+    {"unroll", "replaces scans and loops of known length by copies of their bodies", unroll},
+    {"widen", "makes every floating-point type f64", widen},
+};
+
+constexpr PipelineEntry kDefaultPipeline[] = {
+    {"infer", "an importer may know less than inference does; all that follows goes by types"},
+    {"dce", "initializers and nodes that nobody uses need not be looked at any further"},
+    {"fold", "axes and bounds that are computed from constants tell inference the shapes"},
+    {"simplify_shapes", "with the shapes known, extents are constants or symbols"},
+    {"simplify_algebra", "with the extents known, reshapes and expands turn out to do nothing"},
+    {"fold", "branches on a rank or an extent have constant conditions now"},
+    {"infer", "the taken region is more specific than either of two"},
+    {"simplify_shapes", "shapes after such a branch are known only now"},
+    {"simplify_algebra", "and so is what they make superfluous"},
+    {"fold", "extents turned into constants make their users constants"},
+    {"cse", "what was written differently may have become the same"},
+    {"simplify_algebra", "merged operands are equal operands"},
+    {"dce", "what was replaced is still there, and slots that constants left are empty"},
+};
+
+PassReport run_pass(const Pass& pass, Graph& graph, const PassContext& context) {
+  PassReport report;
+  report.pass = pass.name;
+  report.nodes_before = count_nodes(graph.body());
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    report.changed = pass.run(graph, context);
+    report.time = std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::steady_clock::now() - start);
+    verify(graph);
+  } catch (const Error& error) {
+    Error named("pass " + std::string(pass.name) + ": " + error.problem(), error.expected(),
+                error.found());
+    if (!error.node().empty() || !error.op().empty()) named.at_node(error.node(), error.op());
+    if (!error.file().empty()) named.in_file(error.file());
+    throw named;
+  }
+  report.nodes_after = count_nodes(graph.body());
+  return report;
+}
+
+const Pass& known_pass(std::string_view name) {
+  if (const Pass* pass = find_pass(name)) return *pass;
+  std::string names;
+  for (const Pass& pass : kPasses) names += (names.empty() ? "" : ", ") + std::string(pass.name);
+  throw Error("unknown pass", "one of " + names, std::string(name));
+}
+
+}  // namespace
+
+std::span<const Pass> all_passes() { return kPasses; }
+
+const Pass* find_pass(std::string_view name) {
+  const auto* const it = std::find_if(std::begin(kPasses), std::end(kPasses),
+                                      [&](const Pass& pass) { return pass.name == name; });
+  return it == std::end(kPasses) ? nullptr : it;
+}
+
+std::span<const PipelineEntry> default_pipeline() { return kDefaultPipeline; }
+
+std::vector<PassReport> run_pipeline(Graph& graph, std::span<const PipelineEntry> pipeline,
+                                     const PassContext& context, const PipelineOptions& options) {
+  std::vector<const Pass*> passes;
+  for (const PipelineEntry& entry : pipeline) passes.push_back(&known_pass(entry.pass));
+  if (!options.stop_after.empty()) {
+    const Pass* last = &known_pass(options.stop_after);
+    while (!passes.empty() && passes.back() != last) passes.pop_back();
+    if (passes.empty())
+      throw Error("the pipeline has no such pass to stop after", "a pass of the pipeline",
+                  options.stop_after);
+  }
+  std::vector<PassReport> reports;
+  for (const Pass* pass : passes) {
+    reports.push_back(run_pass(*pass, graph, context));
+    if (options.after_pass) options.after_pass(reports.back(), graph);
+  }
+  return reports;
+}
+
+}  // namespace refrain::passes
