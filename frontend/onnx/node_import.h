@@ -1,4 +1,5 @@
-// What an op's importer sees of the ONNX node that it imports.
+// What an op's importer sees of the ONNX node that it imports. Who needs the messages themselves includes
+// frontend/onnx/proto.h.
 #pragma once
 
 #include <cstdint>
@@ -60,7 +61,8 @@ class NodeImport {
   std::optional<std::vector<int64_t>> integers(std::string_view name);
   std::optional<std::vector<double>> reals(std::string_view name);
   std::optional<std::vector<std::string>> strings(std::string_view name);
-  TensorPtr tensor(std::string_view name);  // null if the node has none
+  TensorPtr tensor(std::string_view name);  // dense or sparse; null if the node has none
+  std::optional<ValueType> type(std::string_view name);
   const onnx::GraphProto& subgraph(std::string_view name);
   // Reads an attribute that changes nothing for inference.
   void ignore(std::string_view name);
@@ -104,11 +106,13 @@ std::vector<OpEntry> elementwise_ops();    // ops_elementwise.cc
 std::vector<OpEntry> reduction_ops();      // ops_reduction.cc: reductions, arg, softmax, TopK, CumSum
 std::vector<OpEntry> shape_ops();          // ops_shape.cc: Constant, Reshape, Concat, ...
 std::vector<OpEntry> indexing_ops();       // ops_indexing.cc: Slice, Gather, Pad, ...
-std::vector<OpEntry> network_ops();        // ops_network.cc: MatMul, Gemm, Conv, pooling, normalisation
+std::vector<OpEntry> network_ops();        // ops_network.cc: MatMul, Gemm, Conv, pooling, Dropout
+std::vector<OpEntry> normalization_ops();  // ops_normalization.cc: BatchNormalization, ...
 std::vector<OpEntry> recurrent_ops();      // ops_recurrent.cc: RNN, LSTM, GRU
 std::vector<OpEntry> sequence_ops();       // ops_sequence.cc: sequences and optionals
 std::vector<OpEntry> control_ops();        // ops_control.cc: If, Loop, Scan
 
+// The importer of an op of the default domain; null if there is none for that opset.
 const OpEntry* find_op(std::string_view op, int opset);
 
 }  // namespace refrain::onnx_import
