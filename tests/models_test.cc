@@ -1,0 +1,150 @@
+// Properties that hold for every test model, those of the project and, where they are there, the shared
+// cases: the text form is the identity, every pass keeps the results and tells truly whether it changed
+// anything, and unrolling changes nothing.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "backends/reference/executor.h"
+#include "frontend/driver/model.h"
+#include "frontend/driver/random_inputs.h"
+#include "frontend/io/value_file.h"
+#include "ir/clone.h"
+#include "ir/control.h"
+#include "ir/text.h"
+#include "passes/passes.h"
+#include "passes/specialize.h"
+#include "support/compare.h"
+
+namespace refrain {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> case_folders() {
+  std::vector<std::string> folders;
+  for (const char* root : {"/tests/models", "/../shared/cases"}) {
+    const fs::path path = std::string(REFRAIN_SOURCE_DIR) + root;
+    if (!fs::is_directory(path)) continue;
+    for (const auto& entry : fs::directory_iterator(path)) {
+      if (fs::exists(entry.path() / "model.onnx")) folders.push_back(entry.path().string());
+    }
+  }
+  std::sort(folders.begin(), folders.end());
+  return folders;
+}
+
+std::vector<RuntimeValue> first_inputs(const std::string& folder, const Graph& graph) {
+  std::vector<RuntimeValue> inputs;
+  for (size_t i = 0; i < graph.input_count(); ++i) {
+    const std::string path = folder + "/test_data_set_0/input_" + std::to_string(i) + ".pb";
+    inputs.push_back(read_value(path, graph.input(i)->type(), kDefaultMaxBytes));
+  }
+  return inputs;
+}
+
+TensorPtr widened(const TensorPtr& tensor) {
+  if (!tensor || !is_float(tensor->type())) return tensor;
+  return std::make_shared<const Tensor>(
+      Tensor::of<double>(tensor->extents(), tensor->view().as_doubles()));
+}
+
+RuntimeValue widened(const RuntimeValue& value) {
+  if (!value.sequence) return widened(value.tensor);
+  Sequence sequence;
+  for (const TensorPtr& tensor : *value.sequence) sequence.push_back(widened(tensor));
+  return sequence;
+}
+
+size_t count_scans(const Region& region) {
+  size_t count = 0;
+  for (const Node* node = region.first(); node; node = node->next()) {
+    count += node->op() == Op::scan;
+    for (size_t i = 0; i < node->region_count(); ++i) count += count_scans(node->region(i));
+  }
+  return count;
+}
+
+class Models : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    graph_ = load_model(GetParam() + "/model.onnx").graph;
+    inputs_ = first_inputs(GetParam(), *graph_);
+  }
+
+  // The model in float64, on float64 inputs.
+  void widen() {
+    passes::widen(*graph_, {});
+    for (RuntimeValue& input : inputs_) input = widened(input);
+  }
+
+  void expect_outputs(const Graph& graph, const std::vector<RuntimeValue>& expected, double tolerance) {
+    const std::vector<RuntimeValue> actual = reference::run(graph, inputs_);
+    ASSERT_EQ(actual.size(), expected.size());
+    for (size_t i = 0; i < actual.size(); ++i) {
+      if (!expected[i].tensor) continue;
+      EXPECT_TRUE(testing::close(*actual[i].tensor, *expected[i].tensor, tolerance, tolerance))
+          << graph.output_names()[i];
+    }
+  }
+
+  std::unique_ptr<Graph> graph_;
+  std::vector<RuntimeValue> inputs_;
+};
+
+TEST_P(Models, TextFormIsTheIdentity) {
+  const std::string imported = print(*graph_);
+  EXPECT_EQ(print(*parse(imported)), imported);
+  optimize(*graph_);
+  const std::string optimized = print(*graph_);
+  EXPECT_EQ(print(*parse(optimized)), optimized);
+}
+
+TEST_P(Models, PassesTellTheTruthAndKeepTheResults) {
+  widen();
+  const std::vector<RuntimeValue> expected = reference::run(*graph_, inputs_);
+  std::string before = print(*graph_);
+  passes::PipelineOptions options;
+  options.after_pass = [&](const passes::PassReport& report, const Graph& graph) {
+    std::string after = print(graph);
+    EXPECT_EQ(report.changed, after != before) << report.pass;
+    before = std::move(after);
+  };
+  optimize(*graph_, {}, options);
+  expect_outputs(*graph_, expected, 1e-12);
+  for (const passes::PassReport& report : optimize(*graph_)) {
+    EXPECT_FALSE(report.changed) << report.pass << " found something left to do";
+  }
+}
+
+TEST_P(Models, UnrolledGivesTheSame) {
+  widen();
+  optimize(*graph_);
+  const std::vector<RuntimeValue> expected = reference::run(*graph_, inputs_);
+  SymbolBinding symbols;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    symbols.bind(graph_->input(i)->type(), inputs_[i], graph_->input(i)->name());
+  }
+  passes::specialize(*graph_, symbols.extents());
+  optimize(*graph_);
+  const size_t scans = count_scans(graph_->body());
+  const bool unrolled = passes::unroll(*graph_, {});
+  EXPECT_EQ(count_scans(graph_->body()), 0u);
+  if (scans > 0) {
+    EXPECT_TRUE(unrolled);
+  }
+  expect_outputs(*graph_, expected, 1e-12);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Models, ::testing::ValuesIn(case_folders()), [](const auto& info) {
+  std::string name = fs::path(info.param).filename().string();
+  for (char& c : name) {
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return name;
+});
+
+}  // namespace
+}  // namespace refrain
