@@ -65,7 +65,7 @@ void expect_same(const RecurrentLayer& layer, const Spelling& spelling) {
   size_t i = 0;
   const auto check = [&](bool wanted, const std::vector<double>& values,
                          std::vector<int64_t> extents) {
-    if (!wanted || values.empty()) return;
+    if (!wanted) return;
     ASSERT_LT(i, found.size());
     EXPECT_TRUE(testing::close(*found[i].tensor,
                                tensor_of(spelling.element, std::move(extents), values), tolerance,
@@ -76,7 +76,7 @@ void expect_same(const RecurrentLayer& layer, const Spelling& spelling) {
   check(spelling.want_y, expected.y, bf ? std::vector{N, T, D, H} : std::vector{T, D, N, H});
   const auto state = bf ? std::vector{N, D, H} : std::vector{D, N, H};
   check(spelling.want_h, expected.h, state);
-  check(spelling.want_c, expected.c, state);
+  check(layer.op == "LSTM" && spelling.want_c, expected.c, state);
   EXPECT_EQ(found.size(), i);
 }
 

@@ -167,8 +167,9 @@ RecurrentModel write(const RecurrentLayer& layer, const Spelling& spelling) {
     declare(name, std::move(tensor), std::move(symbols));
   };
   const bool bf = layer.batch_first;
-  real("X", layer.x, bf ? std::vector{N, T, I} : std::vector{T, N, I}, false,
-       bf ? std::vector<Extent>{"N", "T", I} : std::vector<Extent>{"T", "N", I});
+  declare("X",
+          tensor_of(spelling.element, bf ? std::vector{N, T, I} : std::vector{T, N, I}, layer.x),
+          bf ? std::vector<Extent>{"N", "T", I} : std::vector<Extent>{"T", "N", I});
   real("W", layer.w, {D, g * H, I}, true, {D, "W1", "W2"});
   real("R", layer.r, {D, g * H, H}, true, {D, "R1", H});
   real("B", layer.b, {D, 2 * g * H}, true, {D, "B1"});

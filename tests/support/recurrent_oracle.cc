@@ -18,7 +18,7 @@ double apply(const RecurrentLayer::Function& f, double x) {
   if (f.name == "HardSigmoid") return std::min(std::max(f.alpha * x + f.beta, 0.0), 1.0);
   if (f.name == "Elu") return x >= 0 ? x : f.alpha * (std::exp(x) - 1);
   if (f.name == "Softsign") return x / (1 + std::abs(x));
-  if (f.name == "Softplus") return std::log(1 + std::exp(x));
+  if (f.name == "Softplus") return x > 40 ? x : std::log1p(std::exp(x));
   throw std::logic_error("no such activation: " + f.name);
 }
 
