@@ -25,10 +25,9 @@ Value* reshape_exactly(Builder& builder, Value* x, Value* extents) {
 }
 
 // [product of the extents start..end-1] at run time; bounds as in ONNX's Shape.
-Value* extent_product(Builder& builder, Value* x, int64_t start, std::optional<int64_t> end) {
-  std::vector<Attribute> attributes = {{AttributeName::start, start}};
-  if (end) attributes.push_back({AttributeName::end, *end});
-  Value* extents = builder.op(Op::shape, {x}, std::move(attributes));
+Value* extent_product(Builder& builder, Value* x, int64_t start, int64_t end = kEndOfShape) {
+  Value* extents =
+      builder.op(Op::shape, {x}, {{AttributeName::start, start}, {AttributeName::end, end}});
   return reduce(builder, Op::reduce_prod, extents, nullptr, true);
 }
 
@@ -78,6 +77,7 @@ Value* flatten(Builder& builder, Value* x, int64_t axis) {
   const Shape& shape = x->type().shape;
   if (shape.ranked()) {
     const size_t k = resolve_axis(axis, shape.rank(), true);
+    if (k == 1 && shape.rank() == 2) return x;
     const auto head = constant_product(shape, 0, k),
                tail = constant_product(shape, k, shape.rank());
     if (head && tail) return reshape_exactly(builder, x, builder.ints({*head, *tail}));
@@ -86,8 +86,7 @@ Value* flatten(Builder& builder, Value* x, int64_t axis) {
     if (head && *head > 0) return builder.reshape(x, {*head, -1});
     axis = static_cast<int64_t>(k);
   }
-  Value* parts[] = {extent_product(builder, x, 0, axis),
-                    extent_product(builder, x, axis, std::nullopt)};
+  Value* parts[] = {extent_product(builder, x, 0, axis), extent_product(builder, x, axis)};
   Value* extents = builder.create(Op::concat, parts, {{AttributeName::axis, int64_t{0}}})->result();
   return reshape_exactly(builder, x, extents);
 }
@@ -103,7 +102,7 @@ Value* merge_from(Builder& builder, Value* x, size_t axis) {
   const auto k = static_cast<int64_t>(axis);
   Value* parts[] = {
       builder.op(Op::shape, {x}, {{AttributeName::start, int64_t{0}}, {AttributeName::end, k}}),
-      extent_product(builder, x, k, std::nullopt)};
+      extent_product(builder, x, k)};
   Value* extents = builder.create(Op::concat, parts, {{AttributeName::axis, int64_t{0}}})->result();
   return reshape_exactly(builder, x, extents);
 }

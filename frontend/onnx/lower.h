@@ -2,12 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 #include "frontend/onnx/node_import.h"
 #include "ir/builder.h"
 
 namespace refrain::onnx_import {
+
+// Where Shape ends unless it is told.
+inline constexpr int64_t kEndOfShape = std::numeric_limits<int64_t>::max();
 
 // Throws Error if an input beyond the first `count` is present. The importers that pick their
 // inputs one by one call it, so that no input of a form they don't know is dropped.

@@ -44,12 +44,11 @@ void import_constant_of_shape(NodeImport& node) {
 
 void import_shape(NodeImport& node) {
   require_at_most_inputs(node, 1);
-  std::vector<Attribute> attributes;
-  if (node.opset() >= 15) {
-    attributes.push_back({AttributeName::start, node.integer("start", 0)});
-    if (node.has_attribute("end")) attributes.push_back({AttributeName::end, node.integer("end")});
-  }
-  node.set_output(0, node.builder().op(Op::shape, {node.input(0)}, std::move(attributes)));
+  const bool bounded = node.opset() >= 15;
+  const int64_t start = bounded ? node.integer("start", 0) : 0;
+  const int64_t end = bounded ? node.integer("end", kEndOfShape) : kEndOfShape;
+  node.set_output(0, node.builder().op(Op::shape, {node.input(0)},
+                                       {{AttributeName::start, start}, {AttributeName::end, end}}));
 }
 
 void import_size(NodeImport& node) {
