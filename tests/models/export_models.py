@@ -14,7 +14,6 @@ import sys
 import warnings
 import zlib
 
-import numpy
 import onnx
 import torch
 from onnx import numpy_helper
@@ -71,7 +70,7 @@ def write_set(folder, inputs, outputs):
     folder.mkdir(exist_ok=True)
     for kind, tensors in (("input", inputs), ("output", outputs)):
         for i, tensor in enumerate(tensors):
-            proto = numpy_helper.from_array(numpy.ascontiguousarray(tensor.numpy()), f"{kind}_{i}")
+            proto = numpy_helper.from_array(tensor.contiguous().numpy(), f"{kind}_{i}")
             (folder / f"{kind}_{i}.pb").write_bytes(proto.SerializeToString(deterministic=True))
 
 
@@ -104,16 +103,18 @@ def export_layers(exporter):
                   lambda: nn.GRU(INPUTS, 7, num_layers=3, bidirectional=True, batch_first=True),
                   [((2, 5, INPUTS),), ((3, 9, INPUTS),)], ["x"], ["y", "h"], 11,
                   {"x": batch_time, "y": batch_time, "h": state})
+    # Without an initial state as an input, the exporter freezes the batch of a packed sequence.
     exporter.case("packed_lstm_op13", lambda: networks.Packed(nn.LSTM(INPUTS, HIDDEN)),
                   [((8, 4, INPUTS), torch.tensor([8, 5, 4, 1])),
-                   ((6, 2, INPUTS), torch.tensor([6, 3]))], ["x", "lengths"], ["y", "h"], 13,
-                  {"x": time_batch, "lengths": {0: "B"}, "y": time_batch, "h": state})
+                   ((6, 4, INPUTS), torch.tensor([6, 6, 3, 2]))], ["x", "lengths"], ["y", "h"], 13,
+                  {"x": {0: "T"}, "y": {0: "T"}})
     exporter.case("packed_bigru_batch_first_op16",
-                  lambda: networks.Packed(nn.GRU(INPUTS, HIDDEN, bidirectional=True,
-                                                 batch_first=True)),
-                  [((3, 7, INPUTS), torch.tensor([7, 7, 2])),
-                   ((2, 4, INPUTS), torch.tensor([4, 1]))], ["x", "lengths"], ["y", "h"], 16,
-                  {"x": batch_time, "lengths": {0: "B"}, "y": batch_time, "h": state})
+                  lambda: networks.PackedFromState(nn.GRU(INPUTS, HIDDEN, bidirectional=True,
+                                                          batch_first=True)),
+                  [((3, 7, INPUTS), torch.tensor([7, 7, 2]), (2, 3, HIDDEN)),
+                   ((2, 4, INPUTS), torch.tensor([4, 1]), (2, 2, HIDDEN))], ["x", "lengths", "h0"],
+                  ["y", "h"], 16,
+                  {"x": batch_time, "lengths": {0: "B"}, "h0": state, "y": batch_time, "h": state})
 
 
 def export_networks(exporter):

@@ -15,11 +15,20 @@ class Packed(nn.Module):
         self.layer = layer
 
     def forward(self, x: Tensor, lengths: Tensor):
-        packed = pack_padded_sequence(x, lengths, batch_first=self.layer.batch_first)
-        y, state = self.layer(packed)
-        y, _ = pad_packed_sequence(y, batch_first=self.layer.batch_first, total_length=x.size(
-            1 if self.layer.batch_first else 0))
+        return self.run(x, lengths, None)
+
+    def run(self, x: Tensor, lengths: Tensor, h0):
+        first = self.layer.batch_first
+        y, state = self.layer(pack_padded_sequence(x, lengths, batch_first=first), h0)
+        y, _ = pad_packed_sequence(y, batch_first=first, total_length=x.size(1 if first else 0))
         return y, state[0] if isinstance(state, tuple) else state
+
+
+class PackedFromState(Packed):
+    """The same from a given state."""
+
+    def forward(self, x: Tensor, lengths: Tensor, h0: Tensor):
+        return self.run(x, lengths, h0)
 
 
 class LstmWithStates(nn.LSTM):
