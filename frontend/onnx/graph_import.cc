@@ -76,7 +76,7 @@ void GraphImporter::fail_undefined(std::string_view name) const {
     }
     if (importer->sight_ == Sight::call) break;
   }
-  throw Error("undefined name", "an input, an initializer or an earlier node's output",
+  throw Error("nothing defines a name", "an input, an initializer or an earlier node's output",
               "\"" + std::string(name) + "\"");
 }
 
@@ -107,7 +107,7 @@ std::vector<Value*> GraphImporter::outputs(const onnx::GraphProto& graph) {
   bool poisoned = false;
   for (const auto& output : graph.output()) {
     if (!find(output.name())) {
-      throw Error("an output of the graph is not defined", "the output of a node",
+      throw Error("nothing defines an output of the graph", "the output of a node",
                   "\"" + output.name() + "\"");
     }
     try {
@@ -145,8 +145,7 @@ void GraphImporter::import_node(const onnx::NodeProto& node) {
         import_op(node, std::move(inputs));
       }
     } catch (const UnsupportedNode& unsupported) {
-      model_.report_unsupported(
-          &node, op_label(node) + (unsupported.what.empty() ? "" : " " + unsupported.what));
+      model_.report_unsupported(&node, op_label(node) + " " + unsupported.what);
       model_.check_subgraphs(node, *opsets_);
       poison_outputs();
     } catch (const PoisonedNode&) {
@@ -160,11 +159,9 @@ void GraphImporter::import_node(const onnx::NodeProto& node) {
 }
 
 void GraphImporter::import_op(const onnx::NodeProto& node, std::vector<Value*> inputs) {
-  const auto opset = opsets_->find("");
-  const bool known_domain = normal_domain(node.domain()).empty() && opset != opsets_->end();
-  const OpEntry* entry = known_domain ? find_op(node.op_type(), opset->second) : nullptr;
-  if (!entry) throw UnsupportedNode{};
-  NodeImport import(node, opset->second, std::move(inputs), builder_, *this);
+  const OpEntry* entry = find_op(node, *opsets_);
+  if (!entry) throw PoisonedNode{};  // reported where that is caught
+  NodeImport import(node, opsets_->at(""), std::move(inputs), builder_, *this);
   entry->import(import);
   std::string unread;
   for (const std::string& attribute : import.unread_attributes()) {

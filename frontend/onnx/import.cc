@@ -78,7 +78,8 @@ class RootImport {
         throw Error("two graph outputs of one name", "distinct names", "\"" + output.name() + "\"");
       }
       names.push_back(output.name());
-      check_output(output, *values[names.size() - 1]);
+      Value*& value = values[names.size() - 1];
+      value = checked_output(output, value);
     }
     graph_->set_outputs(values, std::move(names));
     verify(*graph_);
@@ -108,19 +109,25 @@ class RootImport {
     }
   }
 
-  // What the file claims of an output's type is checked, and not believed.
-  void check_output(const onnx::ValueInfoProto& output, const Value& value) {
-    if (output.type().value_case() == onnx::TypeProto::VALUE_NOT_SET) return;
+  // What the file claims of an output's type is checked, and not believed, but for one thing: a
+  // loop whose state starts as an optional gives an optional, for it may run no iteration; a model
+  // that knows better declares what is inside.
+  Value* checked_output(const onnx::ValueInfoProto& output, Value* value) {
+    if (output.type().value_case() == onnx::TypeProto::VALUE_NOT_SET) return value;
     const std::string label = "output \"" + output.name() + "\"";
     ValueType declared;
     try {
       declared = value_type_from_proto(output.type());
     } catch (const UnsupportedNode& unsupported) {
-      throw Error("wrong declared type of " + label, to_string(value.type()), unsupported.what);
+      throw Error("wrong declared type of " + label, to_string(value->type()), unsupported.what);
     } catch (const Error& error) {
       throw Error(label + ": " + error.problem(), error.expected(), error.found());
     }
-    const ValueType& type = value.type();
+    if (value->type().optional && !declared.optional) {
+      importer_.builder().set_node_name(output.name());
+      value = importer_.builder().op(Op::get_element, {value});
+    }
+    const ValueType& type = value->type();
     if (declared.element != type.element || declared.kind != type.kind ||
         declared.optional != type.optional) {
       throw Error("wrong declared type of " + label, to_string(type), to_string(declared));
@@ -131,6 +138,7 @@ class RootImport {
       warnings_.push_back(label + " is declared as " + to_string(declared) + ", but is " +
                           to_string(type));
     }
+    return value;
   }
 
   const onnx::GraphProto& proto_;

@@ -81,6 +81,20 @@ std::string op_label(const onnx::NodeProto& node) {
   return domain.empty() ? node.op_type() : std::string(domain) + "." + node.op_type();
 }
 
+const OpEntry* find_op(const onnx::NodeProto& node, const Opsets& opsets) {
+  if (!normal_domain(node.domain()).empty()) return nullptr;
+  const auto opset = opsets.find("");
+  if (opset == opsets.end()) {
+    throw Error("the model imports no opset of the default domain", "1 or newer", "none");
+  }
+  return find_op(node.op_type(), opset->second);
+}
+
+std::string missing_op_label(const onnx::NodeProto& node, const Opsets& opsets) {
+  const bool other_opset = normal_domain(node.domain()).empty() && knows_op(node.op_type());
+  return op_label(node) + (other_opset ? " in opset " + std::to_string(opsets.at("")) : "");
+}
+
 const std::string& node_label(const onnx::NodeProto& node) {
   return node.name().empty() && node.output_size() > 0 ? node.output(0) : node.name();
 }
@@ -96,9 +110,6 @@ std::vector<const onnx::GraphProto*> subgraphs(const onnx::NodeProto& node) {
 
 ModelImport::ModelImport(const onnx::ModelProto& proto, TensorSource source)
     : source_(std::move(source)), opsets_(read_opsets(proto.opset_import())) {
-  if (!opsets_.contains("")) {
-    throw Error("the model imports no version of the default operator set", "7 or newer", "none");
-  }
   for (const onnx::FunctionProto& function : proto.functions()) {
     if (!functions_.emplace(std::pair(normal_domain(function.domain()), function.name()), &function)
              .second) {
@@ -149,11 +160,7 @@ void ModelImport::report_unsupported(const void* what, std::string item) {
 
 void ModelImport::check_supported(const onnx::NodeProto& node, const Opsets& opsets) {
   if (!find_function(node)) {
-    const std::string_view domain = normal_domain(node.domain());
-    const auto opset = opsets.find("");
-    if (!domain.empty() || opset == opsets.end() || !find_op(node.op_type(), opset->second)) {
-      report_unsupported(&node, op_label(node));
-    }
+    if (!find_op(node, opsets)) report_unsupported(&node, missing_op_label(node, opsets));
   }
   check_subgraphs(node, opsets);
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "frontend/onnx/import.h"
+#include "frontend/onnx/node_import.h"
 #include "frontend/onnx/proto.h"
 #include "frontend/onnx/tensor_proto.h"
 
@@ -22,12 +23,17 @@ using Opsets = std::unordered_map<std::string, int>;
 
 // "ai.onnx" is another name of "".
 std::string_view normal_domain(std::string_view domain);
-// Throws Error for versions that no op can be read by.
+// Throws Error for what is no version.
 template <typename Imports>
 Opsets read_opsets(const Imports& imports);
 
 // `Op`, or `domain.Op` outside the default domain.
 std::string op_label(const onnx::NodeProto& node);
+// The importer of a node's op; null if there is none. Throws Error if the op is of the default
+// domain and no version of that is imported.
+const OpEntry* find_op(const onnx::NodeProto& node, const Opsets& opsets);
+// How a node whose op has no importer is reported: by its op, and the opset if others have one.
+std::string missing_op_label(const onnx::NodeProto& node, const Opsets& opsets);
 // The node's name, or if it has none its first output's.
 const std::string& node_label(const onnx::NodeProto& node);
 // All sub-graphs of a node, in the order of its attributes.
@@ -93,9 +99,9 @@ Opsets read_opsets(const Imports& imports) {
   for (const auto& import : imports) {
     const std::string domain(normal_domain(import.domain()));
     const int64_t version = import.version();
-    if (version < 1 || version > 1'000'000 || (domain.empty() && version < 7)) {
-      throw Error("wrong version of the operator set \"" + domain + "\"",
-                  domain.empty() ? "7 or newer" : "1 or newer", std::to_string(version));
+    if (version < 1 || version > 1'000'000) {
+      throw Error("wrong opset of domain \"" + domain + "\"", "1 or newer",
+                  std::to_string(version));
     }
     opsets[domain] = static_cast<int>(version);
   }

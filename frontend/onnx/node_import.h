@@ -1,5 +1,5 @@
-// What an op's importer sees of the ONNX node that it imports. Who needs the messages themselves includes
-// frontend/onnx/proto.h.
+// What an op's importer sees of the ONNX node that it imports. Who needs the messages themselves
+// includes frontend/onnx/proto.h.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +23,9 @@ namespace refrain::onnx_import {
 
 class GraphImporter;  // graph_import.h
 
-// Reading an attribute marks it as understood; when the op's importer returns and an attribute of the node
-// was not read, the node is unsupported. So is a node for which unsupported() was called: importing goes on,
-// to find all that is not supported, and fails at the end.
+// Reading an attribute marks it as understood; when the op's importer returns and an attribute of
+// the node was not read, the node is unsupported. So is a node for which unsupported() was called:
+// importing goes on, to find all that is not supported, and fails at the end.
 class NodeImport {
  public:
   NodeImport(const onnx::NodeProto& proto, int opset, std::vector<Value*> inputs, Builder& builder,
@@ -46,10 +46,10 @@ class NodeImport {
   // Rank of an input; throws Error if it isn't known.
   size_t rank(size_t i) const;
 
-  size_t output_count() const;                // as written
-  bool wants_output(size_t i) const;          // written with a name
-  void set_output(size_t i, Value* value);    // also names the value if it has no name
-  void set_outputs(const Node& node);         // result i becomes output i
+  size_t output_count() const;              // as written
+  bool wants_output(size_t i) const;        // written with a name
+  void set_output(size_t i, Value* value);  // also names the value if it has no name
+  void set_outputs(const Node& node);       // result i becomes output i
 
   bool has_attribute(std::string_view name) const;  // does not count as reading
   int64_t integer(std::string_view name, int64_t default_value);
@@ -97,22 +97,25 @@ using OpImporter = void (*)(NodeImport& node);
 struct OpEntry {
   std::string_view op;  // ONNX op_type, domain ai.onnx
   OpImporter import;
-  int since = 1;             // first opset in which this importer's reading of the op is right
-  int until = 1'000'000;     // last one
+  int since = 1;          // first opset in which this importer's reading of the op is right
+  int until = 1'000'000;  // last one
 };
 
 // Importers by family; one table is made of them.
-std::vector<OpEntry> elementwise_ops();    // ops_elementwise.cc
-std::vector<OpEntry> reduction_ops();      // ops_reduction.cc: reductions, arg, softmax, TopK, CumSum
-std::vector<OpEntry> shape_ops();          // ops_shape.cc: Constant, Reshape, Concat, ...
-std::vector<OpEntry> indexing_ops();       // ops_indexing.cc: Slice, Gather, Pad, ...
-std::vector<OpEntry> network_ops();        // ops_network.cc: MatMul, Gemm, Conv, pooling, Dropout
+std::vector<OpEntry> elementwise_ops();  // ops_elementwise.cc
+std::vector<OpEntry> reduction_ops();    // ops_reduction.cc: reductions, arg, softmax, TopK, CumSum
+std::vector<OpEntry> shape_ops();        // ops_shape.cc: Constant, Reshape, Concat, ...
+std::vector<OpEntry> indexing_ops();     // ops_indexing.cc: Slice, Gather, Pad, ...
+std::vector<OpEntry> network_ops();      // ops_network.cc: MatMul, Gemm, Conv, pooling, Dropout
 std::vector<OpEntry> normalization_ops();  // ops_normalization.cc: BatchNormalization, ...
 std::vector<OpEntry> recurrent_ops();      // ops_recurrent.cc: RNN, LSTM, GRU
 std::vector<OpEntry> sequence_ops();       // ops_sequence.cc: sequences and optionals
 std::vector<OpEntry> control_ops();        // ops_control.cc: If, Loop, Scan
 
-// The importer of an op of the default domain; null if there is none for that opset.
+// The importer of an op of the default domain; null if there is none for that opset. Opsets before
+// 7 are read as opset 7 where that changed nothing of the op.
 const OpEntry* find_op(std::string_view op, int opset);
+// Whether there is an importer of the op for any opset.
+bool knows_op(std::string_view op);
 
 }  // namespace refrain::onnx_import

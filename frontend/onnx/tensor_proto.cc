@@ -345,7 +345,12 @@ ValueType value_type_from_proto(const onnx::TypeProto& proto) {
     case TypeProto::kSequenceType: {
       const TypeProto& element = proto.sequence_type().elem_type();
       if (!element.has_tensor_type()) throw UnsupportedNode{"sequence of anything but tensors"};
-      const ValueType type = value_type_from_proto(element);
+      ValueType type = value_type_from_proto(element);
+      // A sequence's tensors may differ in the extents that share a name here; such a name says
+      // nothing.
+      for (size_t i = 0; i < type.shape.rank(); ++i) {
+        if (type.shape[i].is_symbol()) type.shape[i] = Dim::unknown();
+      }
       return ValueType::sequence(type.element, type.shape);
     }
     case TypeProto::kOptionalType: {
@@ -374,7 +379,14 @@ RuntimeValue read_value(std::string_view bytes, const ValueType& type, const Ten
       return sequence_from_proto(parse_message<onnx::SequenceProto>(bytes, "SequenceProto"),
                                  source);
     }
-    return tensor_from_proto(parse_message<TensorProto>(bytes, "TensorProto"), source);
+    Tensor tensor = tensor_from_proto(parse_message<TensorProto>(bytes, "TensorProto"), source);
+    // numpy has no bfloat16; ONNX's own test data holds the bits as uint16.
+    if (type.element == ElementType::bf16 && tensor.type() == ElementType::u16) {
+      Tensor bits(ElementType::bf16, tensor.extents(), source.budget);
+      std::memcpy(bits.raw(), tensor.raw(), static_cast<size_t>(tensor.bytes()));
+      return bits;
+    }
+    return tensor;
   } catch (const UnsupportedNode& unsupported) {
     throw Error("unsupported: " + unsupported.what);
   }

@@ -118,8 +118,8 @@ class Walker {
   void delimited(uint64_t number, size_t start) {
     const uint64_t length = varint();
     if (length > stack_.back().end - offset_) {
-      throw Error("the file is truncated or corrupt: the field at byte " + std::to_string(start) +
-                      " goes past the end of what holds it",
+      throw Error("the file is truncated or not an ONNX model: the field at byte " +
+                      std::to_string(start) + " goes past the end of what holds it",
                   "at most " + std::to_string(stack_.back().end - offset_) + " bytes",
                   "a length of " + std::to_string(length));
     }
@@ -158,7 +158,7 @@ class Walker {
   }
 
   [[noreturn]] static void fail(const std::string& problem, size_t offset) {
-    throw Error("the file is truncated or corrupt: " + problem + " at byte " +
+    throw Error("the file is truncated or not an ONNX model: " + problem + " at byte " +
                 std::to_string(offset));
   }
 

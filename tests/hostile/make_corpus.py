@@ -174,7 +174,7 @@ def graphs():
                                [tensor("w", np.zeros(2, np.float32))]), "Frobnicate (2), Transmogrify (1)")
     write("unknown_attribute", model([neg("Neg", ["w"], ["a"], speed=3)], [value("a")],
                                      [tensor("w", np.zeros(2, np.float32))]), "speed")
-    write("opset_too_old", model([neg("Neg", ["w"], ["a"])], [value("a")],
+    write("opset_too_old", model([neg("Add", ["w", "w"], ["a"])], [value("a")],
                                  [tensor("w", np.zeros(2, np.float32))], opset=6), "opset")
     write("empty_op_type", model([neg("", ["w"], ["a"])], [value("a")],
                                  [tensor("w", np.zeros(2, np.float32))]), "op")
