@@ -35,6 +35,7 @@ Types einsum(const InferenceContext& c) {
   const ElementType element = tensor_operand(c, 0).element;
   std::vector<size_t> ranks;
   for (size_t i = 0; i < c.operand_count(); ++i) {
+    if (!c.has_operand(i)) fail("an einsum operand is absent", "a tensor", "none");
     require_same_element(c, 0, i);
     if (!tensor_operand(c, i).shape.ranked())
       return {ValueType::tensor(element, Shape::unranked())};

@@ -36,7 +36,7 @@ TEST(OnnxElementwise, Arithmetic) {
 TEST(OnnxElementwise, BroadcastingBeforeOpset7IsNotMisread) {
   EXPECT_THAT(
       OnnxOp(6, "Add", {{"broadcast", 1}}).data(f32({2, 1}, {1, 2})).data(f32({2}, {1, 2})).error(),
-      HasSubstr("opset"));
+      HasSubstr("Add"));
 }
 
 TEST(OnnxElementwise, UnaryFunctions) {
@@ -124,6 +124,19 @@ TEST(OnnxElementwise, ClipForms) {
             f32({4}, {0, 0, 0, 0}));
   EXPECT_THAT(OnnxOp(10, "Clip").data(x()).data(f32({}, {1})).error(),
               HasSubstr("too many inputs"));
+}
+
+// A constant that comes from a float attribute need not be one of the operand's type.
+TEST(OnnxElementwise, ConstantsMustFitTheElementType) {
+  const auto clip = [](double max) {
+    return OnnxOp(7, "Clip", {{"max", max}}).data(i64({2}, {1, 5}));
+  };
+  expect_op(clip(3), i64({2}, {1, 3}));
+  for (const double max : {1e30, 2.5, std::nan("")}) {
+    EXPECT_THAT(clip(max).error(), HasSubstr("does not fit the element type"));
+  }
+  EXPECT_THAT(OnnxOp(7, "Clip", {{"min", -1.0}}).data(tensor<uint8_t>({1}, {1})).error(),
+              HasSubstr("does not fit the element type"));
 }
 
 TEST(OnnxElementwise, Variadic) {

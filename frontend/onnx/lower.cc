@@ -1,5 +1,6 @@
 #include "frontend/onnx/lower.h"
 
+#include <cmath>
 #include <optional>
 #include <string>
 
@@ -43,7 +44,23 @@ void require_at_most_inputs(const NodeImport& node, size_t count) {
 }
 
 Value* scalar_like(Builder& builder, const Value* x, double value) {
-  return builder.scalar(x->type().element, value);
+  const ElementType type = x->type().element;
+  const bool fits = visit(type, [&]<typename T>(std::type_identity<T>) {
+    if constexpr (std::is_integral_v<T>) {
+      // 2^digits is the first value beyond, which a double holds exactly where it may not hold the
+      // last.
+      const double limit = std::ldexp(1.0, std::numeric_limits<T>::digits);
+      return value == std::trunc(value) && value < limit &&
+             value >= (std::is_signed_v<T> ? -limit : 0);
+    } else {
+      return true;
+    }
+  });
+  if (!fits) {
+    throw Error("a constant does not fit the element type", std::string(name(type)),
+                std::to_string(value));
+  }
+  return builder.scalar(type, value);
 }
 
 Value* reduce(Builder& builder, Op op, Value* x, Value* axes, bool keep_dims,
@@ -77,7 +94,7 @@ Value* flatten(Builder& builder, Value* x, int64_t axis) {
   const Shape& shape = x->type().shape;
   if (shape.ranked()) {
     const size_t k = resolve_axis(axis, shape.rank(), true);
-    if (k == 1 && shape.rank() == 2) return x;
+    if (k == 1 && shape.rank() == 2 && x->type().is_tensor()) return x;
     const auto head = constant_product(shape, 0, k),
                tail = constant_product(shape, k, shape.rank());
     if (head && tail) return reshape_exactly(builder, x, builder.ints({*head, *tail}));

@@ -25,7 +25,7 @@ void import_direct(NodeImport& node) {
   node.set_output(0, node.builder().create(op, operands)->result());
 }
 
-// A scalar constant of x's element type.
+// A scalar constant of x's element type; throws Error if that can't hold the value.
 Value* scalar_like(Builder& builder, const Value* x, double value);
 
 inline Value* add(Builder& b, Value* x, Value* y) { return b.op(Op::add, {x, y}); }

@@ -111,7 +111,7 @@ std::vector<OpEntry> indexing_ops() {
       {"Scatter", import_scatter_elements, 9, 10},
       {"ScatterElements", import_scatter_elements, 11},
       {"ScatterND", import_scatter_nd, 11},
-      {"Pad", import_pad, 2},
+      {"Pad", import_pad},
       {"OneHot", import_one_hot, 9},
       {"ReverseSequence", import_reverse_sequence, 10},
   };

@@ -13,14 +13,7 @@ namespace {
 void import_gemm(NodeImport& node) {
   require_at_most_inputs(node, 3);
   Builder& b = node.builder();
-  const auto scaled = [&](Value* x, double factor) {
-    const ElementType element = x->type().element;
-    if (factor != 1 && !is_float(element) &&
-        factor != static_cast<double>(static_cast<int64_t>(factor))) {
-      node.unsupported("factor " + std::to_string(factor) + " of integers");
-    }
-    return factor == 1 ? x : mul(b, x, factor);
-  };
+  const auto scaled = [&](Value* x, double factor) { return factor == 1 ? x : mul(b, x, factor); };
   const auto matrix = [&](size_t i, const char* transposed) {
     Value* x = node.input(i);
     const Shape& shape = x->type().shape;
@@ -40,8 +33,10 @@ void import_gemm(NodeImport& node) {
 }
 
 void import_einsum(NodeImport& node) {
+  std::vector<Value*> operands;
+  for (size_t i = 0; i < node.input_count(); ++i) operands.push_back(node.input(i));
   const std::vector<Attribute> equation = {{AttributeName::equation, node.string("equation")}};
-  node.set_output(0, node.builder().create(Op::einsum, node.inputs(), equation)->result());
+  node.set_output(0, node.builder().create(Op::einsum, operands, equation)->result());
 }
 
 // ---- windows
@@ -200,15 +195,15 @@ void import_dropout(NodeImport& node) {
 std::vector<OpEntry> network_ops() {
   return {
       {"MatMul", import_direct<Op::matmul>},
-      {"Gemm", import_gemm, 7},
+      {"Gemm", import_gemm},
       {"Einsum", import_einsum, 12},
       {"Conv", import_conv},
       {"ConvTranspose", import_conv_transpose},
       {"MaxPool", import_max_pool},
-      {"AveragePool", import_average_pool, 7},
+      {"AveragePool", import_average_pool},
       {"GlobalAveragePool", import_global_pool<Op::reduce_mean>},
       {"GlobalMaxPool", import_global_pool<Op::reduce_max>},
-      {"Dropout", import_dropout, 7},
+      {"Dropout", import_dropout},
   };
 }
 

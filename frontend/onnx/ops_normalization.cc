@@ -215,8 +215,8 @@ void import_mean_variance_normalization(NodeImport& node) {
 
 std::vector<OpEntry> normalization_ops() {
   return {
-      {"BatchNormalization", import_batch_normalization, 7},
-      {"InstanceNormalization", import_instance_normalization, 6},
+      {"BatchNormalization", import_batch_normalization},
+      {"InstanceNormalization", import_instance_normalization},
       {"LayerNormalization", import_layer_normalization, 17},
       {"GroupNormalization", import_group_normalization, 18},
       {"RMSNormalization", import_rms_normalization, 23},

@@ -99,6 +99,7 @@ void import_split(NodeImport& node) {
   Builder& b = node.builder();
   const int64_t axis = node.integer("axis", 0);
   const auto parts = static_cast<int64_t>(node.output_count());
+  if (parts == 0) throw Error("Split without outputs", "1 or more", "none");
   Value* sizes = nullptr;
   if (node.opset() < 13) {
     require_at_most_inputs(node, 1);
@@ -138,20 +139,13 @@ void import_trilu(NodeImport& node) {
 
 std::vector<OpEntry> shape_ops() {
   return {
-      {"Constant", import_constant},
-      {"ConstantOfShape", import_constant_of_shape, 9},
-      {"Shape", import_shape},
-      {"Size", import_size},
-      {"Reshape", import_reshape, 5},
-      {"Flatten", import_flatten},
-      {"Squeeze", import_squeeze},
-      {"Unsqueeze", import_unsqueeze},
-      {"Transpose", import_transpose},
-      {"Concat", import_concat, 4},
-      {"Split", import_split, 2},
-      {"Expand", import_direct<Op::expand>, 8},
-      {"Tile", import_direct<Op::tile>, 6},
-      {"Range", import_direct<Op::range>, 11},
+      {"Constant", import_constant},     {"ConstantOfShape", import_constant_of_shape, 9},
+      {"Shape", import_shape},           {"Size", import_size},
+      {"Reshape", import_reshape},       {"Flatten", import_flatten},
+      {"Squeeze", import_squeeze},       {"Unsqueeze", import_unsqueeze},
+      {"Transpose", import_transpose},   {"Concat", import_concat},
+      {"Split", import_split},           {"Expand", import_direct<Op::expand>, 8},
+      {"Tile", import_direct<Op::tile>}, {"Range", import_direct<Op::range>, 11},
       {"Trilu", import_trilu, 14},
   };
 }
