@@ -379,14 +379,7 @@ RuntimeValue read_value(std::string_view bytes, const ValueType& type, const Ten
       return sequence_from_proto(parse_message<onnx::SequenceProto>(bytes, "SequenceProto"),
                                  source);
     }
-    Tensor tensor = tensor_from_proto(parse_message<TensorProto>(bytes, "TensorProto"), source);
-    // numpy has no bfloat16; ONNX's own test data holds the bits as uint16.
-    if (type.element == ElementType::bf16 && tensor.type() == ElementType::u16) {
-      Tensor bits(ElementType::bf16, tensor.extents(), source.budget);
-      std::memcpy(bits.raw(), tensor.raw(), static_cast<size_t>(tensor.bytes()));
-      return bits;
-    }
-    return tensor;
+    return tensor_from_proto(parse_message<TensorProto>(bytes, "TensorProto"), source);
   } catch (const UnsupportedNode& unsupported) {
     throw Error("unsupported: " + unsupported.what);
   }
