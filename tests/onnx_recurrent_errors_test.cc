@@ -219,7 +219,7 @@ TEST(RecurrentErrorAtRun, DataThatDoesNotFit) {
     spelling.constant_weights = false;
     spelling.shapes = shapes;
     const Model model = write(layer, spelling);
-    const auto graph = model.import();
+    const auto graph = model.import(), optimized = model.import_optimized();
     // X, W, R, B, sequence_lens, initial_h, initial_c, P: one of them of another shape each time.
     const std::vector<std::vector<int64_t>> wrong = {{4, 2, 4}, {1, 16, 3}, {1, 20, 4}, {1, 20},
                                                      {3},       {1, 1, 5},  {1, 1, 5},  {2, 15}};
@@ -229,6 +229,7 @@ TEST(RecurrentErrorAtRun, DataThatDoesNotFit) {
       for (const Tensor& tensor : model.inputs) values.emplace_back(tensor.clone());
       values[i] = Tensor(values[i].tensor->type(), wrong[i]);
       EXPECT_THROW(reference::run(*graph, values), Error);
+      EXPECT_THROW(reference::run(*optimized, values), Error) << "optimized";
     }
   }
 }

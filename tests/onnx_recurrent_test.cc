@@ -56,28 +56,30 @@ RecurrentLayer random_layer(const std::string& op, Random& random) {
 
 void expect_same(const RecurrentLayer& layer, const Spelling& spelling) {
   const Model model = write(layer, spelling);
-  const auto graph = model.import();
-  const std::vector<RuntimeValue> found = model.run(*graph);
   const testing::RecurrentResult expected = testing::evaluate(layer);
   const int64_t T = layer.steps, N = layer.batch, H = layer.hidden, D = layer.directions();
   const bool bf = layer.batch_first;
-  const double tolerance = spelling.element == ElementType::f64 ? 1e-12 : 2e-5;
-  size_t i = 0;
-  const auto check = [&](bool wanted, const std::vector<double>& values,
-                         std::vector<int64_t> extents) {
-    if (!wanted) return;
-    ASSERT_LT(i, found.size());
-    EXPECT_TRUE(testing::close(*found[i].tensor,
-                               tensor_of(spelling.element, std::move(extents), values), tolerance,
-                               tolerance))
-        << "output " << graph->output_names()[i];
-    ++i;
-  };
-  check(spelling.want_y, expected.y, bf ? std::vector{N, T, D, H} : std::vector{T, D, N, H});
   const auto state = bf ? std::vector{N, D, H} : std::vector{D, N, H};
-  check(spelling.want_h, expected.h, state);
-  check(layer.op == "LSTM" && spelling.want_c, expected.c, state);
-  EXPECT_EQ(found.size(), i);
+  std::vector<Tensor> outputs;
+  const auto want = [&](bool wanted, const std::vector<double>& values,
+                        std::vector<int64_t> extents) {
+    if (wanted) outputs.push_back(tensor_of(spelling.element, std::move(extents), values));
+  };
+  want(spelling.want_y, expected.y, bf ? std::vector{N, T, D, H} : std::vector{T, D, N, H});
+  want(spelling.want_h, expected.h, state);
+  want(layer.op == "LSTM" && spelling.want_c, expected.c, state);
+
+  const double tolerance = spelling.element == ElementType::f64 ? 1e-12 : 2e-5;
+  for (const bool optimized : {false, true}) {
+    SCOPED_TRACE(optimized ? "optimized" : "as imported");
+    const auto graph = optimized ? model.import_optimized() : model.import();
+    const std::vector<RuntimeValue> found = model.run(*graph);
+    ASSERT_EQ(found.size(), outputs.size());
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      EXPECT_TRUE(testing::close(*found[i].tensor, outputs[i], tolerance, tolerance))
+          << "output " << graph->output_names()[i];
+    }
+  }
 }
 
 class Recurrent : public ::testing::TestWithParam<const char*> {};

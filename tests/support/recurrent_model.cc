@@ -4,6 +4,7 @@
 
 #include "backends/reference/executor.h"
 #include "frontend/onnx/import.h"
+#include "passes/pass.h"
 
 namespace refrain::testing {
 namespace {
@@ -120,6 +121,15 @@ void RecurrentModel::set(const std::string& name, const std::vector<float>& valu
 
 std::unique_ptr<Graph> RecurrentModel::import() const {
   return std::move(onnx_import::import_bytes(proto.SerializeAsString(), "test.onnx").graph);
+}
+
+std::unique_ptr<Graph> RecurrentModel::import_optimized() const {
+  auto graph = import();
+  const auto evaluator = reference::make_evaluator();
+  passes::PassContext context;
+  context.evaluator = evaluator.get();
+  passes::run_pipeline(*graph, passes::default_pipeline(), context);
+  return graph;
 }
 
 std::vector<RuntimeValue> RecurrentModel::run(const Graph& graph) const {

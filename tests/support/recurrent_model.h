@@ -47,6 +47,7 @@ struct RecurrentModel {
   void set(const std::string& name, const std::vector<float>& values);
 
   std::unique_ptr<Graph> import() const;
+  std::unique_ptr<Graph> import_optimized() const;  // import(), then the default pipeline
   std::vector<RuntimeValue> run(const Graph& graph) const;
 };
 
