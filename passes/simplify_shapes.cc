@@ -198,8 +198,7 @@ class ShapeSimplifier {
         if (element.kind == Element::Kind::extent) element = {};  // of a value of another region
       }
       if (Value* value = build(builder, argument->type(), elements)) {
-        argument->replace_all_uses_with(value);
-        changed = true;
+        changed |= internal::replace_value(argument, value);
       }
       known_[argument] = std::move(elements);
     }
