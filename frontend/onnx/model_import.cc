@@ -12,8 +12,8 @@ namespace {
 // states grow more general: a few times each, and once more for each such step of the loops around.
 constexpr int64_t kMaxImportsPerNode = 1000;
 // What model-local functions may grow to when they are inlined.
-constexpr int64_t kMaxInlinedNodes = 1'000'000;
-constexpr int64_t kMaxInlinedBytes = int64_t{1} << 30;
+constexpr int64_t kMaxInlinedNodes = 200'000;
+constexpr int64_t kMaxInlinedBytes = int64_t{1} << 28;
 
 int64_t count_nodes(const onnx::GraphProto& graph) {
   int64_t count = graph.node_size();
@@ -111,9 +111,9 @@ std::vector<const onnx::GraphProto*> subgraphs(const onnx::NodeProto& node) {
 ModelImport::ModelImport(const onnx::ModelProto& proto, TensorSource source)
     : source_(std::move(source)), opsets_(read_opsets(proto.opset_import())) {
   for (const onnx::FunctionProto& function : proto.functions()) {
-    if (!functions_.emplace(std::pair(normal_domain(function.domain()), function.name()), &function)
-             .second) {
-      throw Error("a function is defined twice", "distinct names", function.name());
+    const std::string_view domain = normal_domain(function.domain()), name = function.name();
+    if (!functions_.emplace(std::pair(domain, name), &function).second) {
+      throw Error("a function is defined twice", "distinct names", "\"" + function.name() + "\"");
     }
   }
   nodes_ = count_nodes(proto.graph());
