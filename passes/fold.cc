@@ -38,7 +38,7 @@ class Folder {
     for (Node* node = region.first(); node;) {
       Node* next = node->next();
       if (node->op() == Op::branch) {
-        if (Node* first = take_branch(node)) {
+        if (Node* first = internal::take_branch(node)) {
           changed = true;
           node = first;
           continue;
@@ -128,26 +128,6 @@ class Folder {
       if (inputs[i] && !seen && inputs[i]->unused()) inputs[i]->region()->erase(inputs[i]->node());
     }
     return true;
-  }
-
-  // Puts the region that a constant condition takes in the place of the branch. Returns the node to
-  // go on with, which may be the first one that was moved here; null if the condition is not
-  // constant.
-  static Node* take_branch(Node* node) {
-    const TensorPtr condition = constant_tensor(node->operand(0));
-    if (!condition || condition->size() != 1) return nullptr;
-    Region& taken = node->region(condition->view().as_ints()[0] != 0 ? 0 : 1);
-    Region& parent = *node->parent();
-    Node* before = node->previous();
-    const std::vector<Value*> operands = node->operands();
-    const std::vector<Value*> results =
-        internal::move_nodes(taken, std::span<Value* const>(operands).subspan(1), parent, node);
-    for (size_t i = 0; i < results.size(); ++i) {
-      if (results[i]->name().empty()) results[i]->set_name(node->result(i)->name());
-      node->result(i)->replace_all_uses_with(results[i]);
-    }
-    parent.erase(node);
-    return before ? before->next() : parent.first();
   }
 
   static bool never_runs(const Node& node) {

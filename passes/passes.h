@@ -19,7 +19,10 @@ bool fold(Graph& graph, const PassContext& context);
 // 0.0) and so does x * 0.
 bool simplify_algebra(Graph& graph, const PassContext& context);
 
-// Computes extents: chains of shape, gather, concat, arithmetic become constants and `dims`.
+// Computes extents: chains of shape, gather, concat, arithmetic become constants and `dims`; takes
+// the regions of branches that they decide. A reshape whose extents are known only in part becomes
+// one that copies them and infers one (-1), which for a tensor without elements may be an error
+// where it was none.
 bool simplify_shapes(Graph& graph, const PassContext& context);
 
 // Merges nodes that compute the same.

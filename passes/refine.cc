@@ -9,17 +9,6 @@
 namespace refrain::passes::internal {
 namespace {
 
-// Calls f on every argument and result of a region and of all that is nested in it.
-template <typename F>
-void for_each_value(const Region& region, const F& f) {
-  auto& mutable_region = const_cast<Region&>(region);
-  for (size_t i = 0; i < region.argument_count(); ++i) f(mutable_region.argument(i));
-  for (const Node* node = region.first(); node; node = node->next()) {
-    for (size_t i = 0; i < node->result_count(); ++i) f(node->result(i));
-    for (size_t i = 0; i < node->region_count(); ++i) for_each_value(node->region(i), f);
-  }
-}
-
 // The type of a scanned operand's slice.
 ValueType slice_type(const ValueType& whole, int64_t axis) {
   if (!whole.shape.ranked()) return whole;
@@ -192,7 +181,7 @@ bool replace_value(Value* old, Value* with) {
   return true;
 }
 
-std::vector<ValueType> save_types(const Region& region) {
+std::vector<ValueType> save_types(Region& region) {
   std::vector<ValueType> types;
   for_each_value(region, [&](const Value* value) { types.push_back(value->type()); });
   return types;

@@ -27,8 +27,18 @@ bool refine_types(Graph& graph);
 // be made so; returns whether it did. Users' types are left to refine_types.
 bool replace_value(Value* old, Value* with);
 
+// Calls f on every argument and result of a region and of all that is nested in it, in order.
+template <typename F>
+void for_each_value(Region& region, const F& f) {
+  for (size_t i = 0; i < region.argument_count(); ++i) f(region.argument(i));
+  for (Node* node = region.first(); node; node = node->next()) {
+    for (size_t i = 0; i < node->result_count(); ++i) f(node->result(i));
+    for (size_t i = 0; i < node->region_count(); ++i) for_each_value(node->region(i), f);
+  }
+}
+
 // Types of a region's arguments and of all results in it, nested regions included, in order.
-std::vector<ValueType> save_types(const Region& region);
+std::vector<ValueType> save_types(Region& region);
 void restore_types(Region& region, const std::vector<ValueType>& types);
 
 }  // namespace refrain::passes::internal

@@ -11,6 +11,7 @@
 #include "ir/slice.h"
 #include "passes/passes.h"
 #include "passes/refine.h"
+#include "passes/slots.h"
 
 namespace refrain::passes {
 namespace {
@@ -121,6 +122,12 @@ Element comparison(Op op, const Element& a, const Element& b) {
   }
 }
 
+Element logic(Op op, const Element& a, const Element& b) {
+  const int64_t decides = op == Op::logical_or;  // the result, whatever the other operand is
+  if (a.is(decides) || b.is(decides)) return Element::of_number(decides);
+  return a.is_number() && b.is_number() ? Element::of_number(!decides) : Element{};
+}
+
 bool followed(ElementType type) {
   return type == ElementType::i64 || type == ElementType::i32 || type == ElementType::boolean;
 }
@@ -159,6 +166,13 @@ class ShapeSimplifier {
     for (Node* node = region.first(); node;) {
       Node* next = node->next();
       if (node->op() == Op::yield) break;
+      if (node->op() == Op::branch) {
+        if (Node* first = take_branch(node)) {
+          changed = true;
+          node = first;
+          continue;
+        }
+      }
       changed |= internal::refine_types(*node);
       for (size_t i = 0; i < node->region_count(); ++i) {
         changed |= seed_arguments(*node, node->region(i));
@@ -176,6 +190,17 @@ class ShapeSimplifier {
   }
 
  private:
+  // Exporters branch on ranks and extents, and each such branch decides the shapes that the next
+  // one asks about; taking them as they become known settles them all in one go.
+  Node* take_branch(Node* node) {
+    if (!constant_tensor(node->operand(0))) return nullptr;
+    for (size_t i = 0; i < node->region_count(); ++i) {
+      // Some of these values go, and what is known of the others refers to arguments that go.
+      internal::for_each_value(node->region(i), [&](const Value* value) { known_.erase(value); });
+    }
+    return internal::take_branch(node);
+  }
+
   // What is known of operands is known of the arguments that stand for them. Where it can be
   // computed inside, the argument is left to dce.
   bool seed_arguments(const Node& node, Region& region) {
@@ -340,6 +365,18 @@ class ShapeSimplifier {
       case Op::greater:
       case Op::greater_equal:
         return binary(node, count, comparison);
+      case Op::logical_and:
+      case Op::logical_or:
+        return binary(node, count, logic);
+      case Op::logical_not: {
+        const Elements* x = operand(0);
+        if (!x) return std::nullopt;
+        for (const Element& element : *x) {
+          result.push_back(element.is_number() ? Element::of_number(element.number == 0)
+                                               : Element{});
+        }
+        return result;
+      }
       case Op::where: {
         const Elements *condition = operand(0), *x = operand(1), *y = operand(2);
         if (!condition || !x || !y) return std::nullopt;

@@ -3,7 +3,9 @@
 #include <memory>
 #include <utility>
 
+#include "ir/builder.h"
 #include "ir/control.h"
+#include "passes/refine.h"
 
 namespace refrain::passes::internal {
 namespace {
@@ -55,6 +57,24 @@ std::vector<Value*> move_nodes(Region& source, std::span<Value* const> arguments
   source.erase(source.yield());
   while (Node* node = source.first()) target.insert(source.remove(node), position);
   return results;
+}
+
+Node* take_branch(Node* node) {
+  const TensorPtr condition = constant_tensor(node->operand(0));
+  if (!condition || condition->size() != 1) return nullptr;
+  Region& taken = node->region(condition->view().as_ints()[0] != 0 ? 0 : 1);
+  Region& parent = *node->parent();
+  Node* before = node->previous();
+  const std::vector<Value*> operands = node->operands();
+  const std::vector<Value*> results =
+      move_nodes(taken, std::span<Value* const>(operands).subspan(1), parent, node);
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (!replace_value(node->result(i), results[i])) {
+      node->result(i)->replace_all_uses_with(results[i]);  // an argument, whose type stays as it is
+    }
+  }
+  parent.erase(node);
+  return before ? before->next() : parent.first();
 }
 
 Node* keep_slots(Node* node, const KeptSlots& kept) {

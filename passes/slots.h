@@ -25,6 +25,11 @@ Node* keep_slots(Node* node, const KeptSlots& kept);
 std::vector<Value*> move_nodes(Region& source, std::span<Value* const> arguments, Region& target,
                                Node* position);
 
+// Puts the region that a constant condition takes in the place of the branch. Returns the node to
+// go on with, which may be the first one that was moved here; null if the condition is not
+// constant.
+Node* take_branch(Node* node);
+
 // Index of the operand that a region's argument stands for (for a state: its initial value).
 size_t operand_of_argument(const Node& node, size_t argument);
 

@@ -321,6 +321,47 @@ TEST(Shapes, UnboundExtentsStay) {
 })");
 }
 
+// torch.squeeze of an axis that may be 1, as Silero's decoder has it: each branch decides the rank
+// that the next one asks about.
+TEST(Shapes, BranchesOnRanksAndExtents) {
+  expect_pass({"simplify_shapes", "dce"},
+              R"(graph @g (%x: f32[B, 4, 1], %y: f32[1, 4]) {
+  %axis = constant i64[1] (2)
+  %one = constant i64[] (1)
+  %s = shape(%x) : i64[3]
+  %e = gather(%s, %axis) : i64[1]
+  %c = equal(%e, %one) : bool[1]
+  %p = branch(%c) then(%a = %x: f32[B, 4, 1]) {
+    %last = constant i64[1] (-1)
+    %0 = squeeze(%a, %last) : f32[B, 4]
+    yield %0
+  } else(%a = %x: f32[B, 4, 1]) {
+    yield %a
+  } : f32[*]
+  %ps = shape(%p) : i64[?]
+  %pr = shape(%ps) : i64[1]
+  %rank = reduce_prod(%pr) {keep_dims = false} : i64[]
+  %two = constant i64[] (2)
+  %is = equal(%rank, %two) : bool[]
+  %not = logical_not(%is) : bool[]
+  %q = branch(%not) then(%a = %p: f32[*]) {
+    %first = constant i64[1] (0)
+    %0 = squeeze(%a, %first) : f32[*]
+    yield %0
+  } else(%a = %p: f32[*]) {
+    %0 = tanh(%a) : f32[*]
+    yield %0
+  } : f32[*]
+  yield "q" = %q
+})",
+              R"(graph @g (%x: f32[B, 4, 1], %y: f32[1, 4]) {
+  %last = constant i64[1] (-1)
+  %p = squeeze(%x, %last) : f32[B, 4]
+  %q = tanh(%p) : f32[B, 4]
+  yield "q" = %q
+})");
+}
+
 TEST(Shapes, SlicesThatEndWhereTheirAxisEnds) {
   expect_pass(kShapes,
               R"(graph @g (%x: f32[T, 4]) {
