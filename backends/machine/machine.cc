@@ -23,8 +23,11 @@ constexpr size_t kChains = 12;
 double multiply_add(size_t rounds, float* sink) {
   const hn::ScalableTag<float> d;
   const auto factor = hn::Set(d, 0.999F), term = hn::Set(d, 0.001F);
-  auto a0 = hn::Set(d, 1.0F), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0;
-  auto a6 = a0, a7 = a0, a8 = a0, a9 = a0, a10 = a0, a11 = a0;
+  // Chains that began alike would be one to the compiler.
+  auto a0 = hn::Set(d, 1.0F), a1 = hn::Set(d, 1.1F), a2 = hn::Set(d, 1.2F);
+  auto a3 = hn::Set(d, 1.3F), a4 = hn::Set(d, 1.4F), a5 = hn::Set(d, 1.5F);
+  auto a6 = hn::Set(d, 1.6F), a7 = hn::Set(d, 1.7F), a8 = hn::Set(d, 1.8F);
+  auto a9 = hn::Set(d, 1.9F), a10 = hn::Set(d, 2.0F), a11 = hn::Set(d, 2.1F);
   for (size_t i = 0; i < rounds; ++i) {
     a0 = hn::MulAdd(a0, factor, term);
     a1 = hn::MulAdd(a1, factor, term);

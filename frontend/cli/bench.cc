@@ -137,11 +137,19 @@ Workload make_workload(Graph& graph, const Options& options) {
   return work;
 }
 
-Timing time_naive(const Graph& graph, const Workload& work, const Options& options) {
-  const std::unique_ptr<Graph> flat = unrolled(graph, options.limits.limits());
-  naive::Executable naive(*flat, options.threads, options.limits.bytes());
-  for (size_t i = 0; i < work.inputs.size(); ++i) naive.set_input(i, *work.inputs[i].tensor);
-  return time_runs(options.seconds, [&] { naive.run(); });
+// Empty, with a note on stderr, if the graph can't be unrolled.
+std::optional<Timing> time_naive(const Graph& graph, const Workload& work, Progress& progress,
+                                 const Options& options) {
+  try {
+    const std::unique_ptr<Graph> flat = unrolled(graph, options.limits.limits());
+    naive::Executable naive(*flat, options.threads, options.limits.bytes());
+    for (size_t i = 0; i < work.inputs.size(); ++i) naive.set_input(i, *work.inputs[i].tensor);
+    return time_runs(options.seconds, [&] { naive.run(); });
+  } catch (const Error& error) {
+    progress.clear();
+    fmt::print(stderr, "refrain: no time for naive: {}\n", error.what());
+    return {};
+  }
 }
 
 nlohmann::json optional_number(const std::optional<double>& value) {
@@ -235,6 +243,7 @@ int bench(const Options& options) {
   const std::unique_ptr<Graph> graph = load_with_warnings(options.model, options.limits);
   Progress progress;
   progress.show("compiling " + options.model);
+  optimize(*graph, limits);
   const Workload work = make_workload(*graph, options);
   std::unique_ptr<Graph> bound = specialized(*graph, work.symbols.extents(), limits);
 
@@ -244,7 +253,7 @@ int bench(const Options& options) {
   report.roofline_us = machine::roofline_us(*bound, report.machine, options.threads);
   if (rivals.contains("naive")) {
     progress.show("timing the naive baseline");
-    report.naive = time_naive(*bound, work, options);
+    report.naive = time_naive(*bound, work, progress, options);
   }
   const Executable executable(std::move(bound), backend_from_name("auto"), limits);
   report.backend = name(executable.backend());
@@ -267,7 +276,7 @@ roofline  the least time that the hardware allows: the products' operations at t
           by from the cache level that holds them
 
 With --json: model, backend, threads, step, shapes, runs, min_us, median_us, naive_us (the fastest
-run), naive_median_us, onednn_us, roofline_us (null: not asked for, or not known) and machine
+run), naive_median_us, onednn_us, roofline_us (null: not asked for, or not to be had) and machine
 {target, peak_gflops, bandwidths [{bytes, gb_per_s}]}, of one core.
 
 Examples:

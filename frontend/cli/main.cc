@@ -34,9 +34,16 @@ int run(int argc, char** argv) {
   refrain::cli::add_bench(app, action);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);  // --help and --version
   } catch (const CLI::ParseError& error) {
-    // --help and --version end here too, with CLI11's code 0.
-    return app.exit(error) == 0 ? refrain::cli::kDone : refrain::cli::kBadInput;
+    // CLI11 would say of an unknown command only that there must be one.
+    if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
+      return fail(fmt::format("unknown command {} (see refrain --help)", argv[1]));
+    }
+    return fail(fmt::format(
+        "{} (see refrain {}--help)", error.what(),
+        app.get_subcommands().empty() ? "" : app.get_subcommands().front()->get_name() + " "));
   }
   return action();
 }

@@ -136,11 +136,12 @@ void write_outputs(const Graph& graph, const std::vector<RuntimeValue>& outputs,
 
 int run(const Options& options) {
   std::unique_ptr<Graph> graph = load_with_warnings(options.model, options.limits);
-  ValueFormat format = ValueFormat::npy;
-  const std::vector<RuntimeValue> inputs = read_inputs(*graph, options, format);
   Progress progress;
   progress.show("compiling " + options.model);
   optimize(*graph, options.limits.limits());
+  progress.clear();
+  ValueFormat format = ValueFormat::npy;
+  const std::vector<RuntimeValue> inputs = read_inputs(*graph, options, format);
   const Executable executable(std::move(graph), backend_from_name("auto"), options.limits.limits());
   progress.show("running " + options.model);
   const std::vector<RuntimeValue> outputs = executable.run(inputs);

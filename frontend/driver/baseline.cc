@@ -3,6 +3,7 @@
 #include "frontend/driver/model.h"
 #include "ir/clone.h"
 #include "passes/pass.h"
+#include "passes/resolve_sequences.h"
 #include "passes/specialize.h"
 
 namespace refrain {
@@ -14,6 +15,10 @@ constexpr passes::PipelineEntry kUnroll[] = {
     {"simplify_shapes", "trip counts become constants"},
     {"fold", "the rest of what constants decide"},
     {"unroll", "no loop is left"},
+};
+
+constexpr passes::PipelineEntry kCleanUp[] = {
+    {"infer", "the copies' states have the shapes of their own step"},
     {"simplify_shapes", "extents that only the copies know"},
     {"fold", "indices and slices of constants"},
     {"cse", "constants that every copy brought along"},
@@ -37,6 +42,9 @@ std::unique_ptr<Graph> unrolled(const Graph& graph, const reference::Limits& lim
   passes::PassContext context;
   context.evaluator = evaluator.get();
   passes::run_pipeline(*copy, kUnroll, context);
+  // Sequences that a Loop filled one element a step are known now.
+  passes::resolve_sequences(*copy);
+  passes::run_pipeline(*copy, kCleanUp, context);
   return copy;
 }
 

@@ -36,6 +36,8 @@ template <typename T>
 std::string number_text(T value) {
   if constexpr (std::is_same_v<T, bool>) {
     return value ? "true" : "false";
+  } else if (value != value) {
+    return "nan";  // to_chars would print a sign that says nothing
   } else {
     char buffer[64];
     const auto end = [&] {

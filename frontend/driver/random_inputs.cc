@@ -11,6 +11,10 @@
 namespace refrain {
 namespace {
 
+size_t axis_index(int64_t axis, size_t rank) {
+  return static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(rank) : axis);
+}
+
 template <typename F>
 void for_each_node(const Region& region, const F& f) {
   for (const Node* node = region.first(); node; node = node->next()) {
@@ -33,10 +37,7 @@ int64_t trips(const ScanView& scan, const Node& node, const SymbolBinding& symbo
   for (size_t i = 0; i < scan.scanned(); ++i) {
     const Shape& shape = node.operand(scan.scanned_operand(i))->type().shape;
     if (!shape.ranked() || shape.rank() == 0) continue;
-    const int64_t axis = scan.scan_slot(i).axis;
-    return extent_of(
-        shape[static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(shape.rank()) : axis)],
-        symbols);
+    return extent_of(shape[axis_index(scan.scan_slot(i).axis, shape.rank())], symbols);
   }
   return 1;
 }
@@ -73,9 +74,7 @@ class IntUse {
       case Op::gather: {
         const Shape& data = node.operand(0)->type().shape;
         if (use.index() != 1 || !data.ranked() || data.rank() == 0) return {};
-        const int64_t axis = node.integer(AttributeName::axis);
-        const size_t i =
-            static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(data.rank()) : axis);
+        const size_t i = axis_index(node.integer(AttributeName::axis), data.rank());
         return IntRange{0, std::max<int64_t>(extent_of(data[i], symbols_) - 1, 0)};
       }
       case Op::scan: {
@@ -182,20 +181,37 @@ std::vector<int64_t> SymbolBinding::resolve(const Shape& shape) const {
 }
 
 std::set<std::string> time_symbols(const Graph& graph) {
-  std::set<std::string> symbols;
+  std::set<std::string> scanned, state;
+  bool steps = false;
+  const auto add_symbols = [](std::set<std::string>& to, const ValueType& type) {
+    if (!type.shape.ranked()) return;
+    for (const Dim dim : type.shape.dims()) {
+      if (dim.is_symbol()) to.insert(dim.name());
+    }
+  };
   for_each_node(graph.body(), [&](const Node& node) {
+    if (node.op() == Op::loop) {
+      steps = true;
+      const LoopView loop(node);
+      for (size_t i = 0; i < loop.states(); ++i) add_symbols(state, loop.state_argument(i)->type());
+    }
     if (node.op() != Op::scan) return;
+    steps = true;
     const ScanView scan(node);
+    for (size_t i = 0; i < scan.states(); ++i) add_symbols(state, scan.state_argument(i)->type());
     for (size_t i = 0; i < scan.scanned(); ++i) {
       const Shape& shape = node.operand(scan.scanned_operand(i))->type().shape;
       if (!shape.ranked() || shape.rank() == 0) continue;
-      const int64_t axis = scan.scan_slot(i).axis;
-      const Dim dim =
-          shape[static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(shape.rank()) : axis)];
-      if (dim.is_symbol()) symbols.insert(dim.name());
+      const Dim dim = shape[axis_index(scan.scan_slot(i).axis, shape.rank())];
+      if (dim.is_symbol()) scanned.insert(dim.name());
     }
   });
-  return symbols;
+  if (!scanned.empty() || !steps) return scanned;
+  // The steps' number is computed (by a convolution's stride, or a Loop's own arithmetic).
+  std::set<std::string> others;
+  for (size_t i = 0; i < graph.input_count(); ++i) add_symbols(others, graph.input(i)->type());
+  for (const std::string& symbol : state) others.erase(symbol);
+  return others;
 }
 
 RuntimeValue random_value(const Graph& graph, size_t input, const SymbolBinding& symbols,

@@ -37,7 +37,8 @@ class SymbolBinding {
   std::map<std::string, int64_t> extents_;
 };
 
-// The symbols that are the extent of a scan's slices: time.
+// The symbols that count steps: the extents that scans run over; if those are not known, and there
+// are scans or loops, the inputs' symbols that no state has. An optimized graph tells most.
 std::set<std::string> time_symbols(const Graph& graph);
 
 // A random value for an input: floats uniform in [-1, 1), booleans a fair coin, integers small

@@ -8,6 +8,22 @@
 #include "ir/error.h"
 
 namespace refrain {
+namespace {
+
+// Bits of bfloat16 that were stored as u16 become what they are.
+RuntimeValue restored(RuntimeValue value, const ValueType& type) {
+  if (type.element != ElementType::bf16 || !value.tensor ||
+      value.tensor->type() != ElementType::u16) {
+    return value;
+  }
+  const std::span<const uint16_t> bits = value.tensor->data<uint16_t>();
+  Tensor tensor(ElementType::bf16, value.tensor->extents());
+  const std::span<BFloat16> elements = tensor.data<BFloat16>();
+  for (size_t i = 0; i < bits.size(); ++i) elements[i].bits = bits[i];
+  return tensor;
+}
+
+}  // namespace
 
 ValueFormat value_format(const std::string& path) {
   if (path.ends_with(".npy")) return ValueFormat::npy;
@@ -19,10 +35,10 @@ RuntimeValue read_value(const std::string& path, const ValueType& type, int64_t 
   const ValueFormat format = value_format(path);
   const std::string bytes = read_file(path, max_bytes);
   try {
-    if (format == ValueFormat::npy) return npy_decode(bytes);
+    if (format == ValueFormat::npy) return restored(npy_decode(bytes), type);
     onnx_import::TensorSource source;
     source.budget = std::make_shared<MemoryBudget>(max_bytes);
-    return onnx_import::read_value(bytes, type, source);
+    return restored(onnx_import::read_value(bytes, type, source), type);
   } catch (Error& error) {
     error.in_file(path);
     throw;

@@ -18,8 +18,9 @@ ValueFormat value_format(const std::string& path);
 
 // Reads a value for a place of type `type`. A .npy file holds one tensor. A .pb file holds a
 // TensorProto, or for a type that is a sequence or optional a SequenceProto or OptionalProto.
-// Whether the value fits the type's element type and shape is checked where it is used. Throws
-// Error with the file.
+// Where the type's elements are bf16, either may hold their bits as u16, as ONNX's own test data
+// does. Whether the value fits the type's element type and shape is checked where it is used.
+// Throws Error with the file.
 RuntimeValue read_value(const std::string& path, const ValueType& type, int64_t max_bytes);
 
 // Writes a value of type `type` under the name `name` to `stem` with the format's extension, and
