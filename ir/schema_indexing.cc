@@ -90,7 +90,10 @@ Types gather_elements(const InferenceContext& c) {
 Types gather_nd(const InferenceContext& c) {
   const ValueType &x = tensor_operand(c, 0), &indices = index_operand(c, 1);
   const int64_t batch = c.node().integer(A::batch_dims);
-  if (!x.shape.ranked() || !indices.shape.ranked() || indices.shape.rank() == 0 ||
+  if (indices.shape.ranked() && indices.shape.rank() == 0) {
+    fail("indices are a scalar", "rank 1 or more", to_string(indices));
+  }
+  if (!x.shape.ranked() || !indices.shape.ranked() ||
       !indices.shape[indices.shape.rank() - 1].is_constant()) {
     return {ValueType::tensor(x.element, Shape::unranked())};
   }
