@@ -8,16 +8,17 @@
 #include "backends/reference/executor.h"
 #include "backends/reference/runtime_inference.h"
 #include "ir/builder.h"
-#include "ir/verify.h"
 #include "support/compare.h"
+#include "support/run_graph.h"
 
 namespace refrain {
 namespace {
 
-using reference::Limits;
 using reference::run;
 using testing::equal;
 using ::testing::HasSubstr;
+using testing::run_error;
+using testing::verified_run;
 using A = AttributeName;
 
 constexpr auto f32 = ElementType::f32;
@@ -38,18 +39,6 @@ std::string error_of(const std::function<void()>& f) {
   return "no error";
 }
 
-std::vector<RuntimeValue> checked_run(const Graph& graph, std::vector<RuntimeValue> inputs,
-                                      const Limits& limits = {}) {
-  verify(graph);
-  return run(graph, inputs, limits);
-}
-
-std::string run_error(const Graph& graph, const std::vector<RuntimeValue>& inputs,
-                      const Limits& limits = {}) {
-  verify(graph);
-  return error_of([&] { run(graph, inputs, limits); });
-}
-
 TEST(Executor, RunsNodesInOrder) {
   Graph graph;
   Value* x = graph.add_input(ValueType::tensor(f32, {Dim::symbol("N"), 2}), "x");
@@ -57,7 +46,7 @@ TEST(Executor, RunsNodesInOrder) {
   Value* doubled = b.op(Op::add, {x, x});
   Value* y = b.op(Op::mul, {doubled, b.constant(floats({2}, {10, 100}))});
   graph.set_outputs(std::vector<Value*>{y, doubled}, {"y", "doubled"});
-  const auto outputs = checked_run(graph, {floats({2, 2}, {1, 2, 3, 4})});
+  const auto outputs = verified_run(graph, {floats({2, 2}, {1, 2, 3, 4})});
   ASSERT_EQ(outputs.size(), 2u);
   EXPECT_TRUE(equal(*outputs[0].tensor, floats({2, 2}, {20, 400, 60, 800})));
   EXPECT_TRUE(equal(*outputs[1].tensor, floats({2, 2}, {2, 4, 6, 8})));
@@ -70,7 +59,7 @@ TEST(Executor, SharesInputsAndConstants) {
   Value* constant = b.constant(floats({1}, {5}));
   graph.set_outputs(std::vector<Value*>{x, constant, x}, {"a", "b", "c"});
   const RuntimeValue input(floats({2}, {1, 2}));
-  const auto outputs = checked_run(graph, {input});
+  const auto outputs = verified_run(graph, {input});
   EXPECT_EQ(outputs[0].tensor, input.tensor);
   EXPECT_EQ(outputs[2].tensor, input.tensor);
   EXPECT_EQ(outputs[1].tensor, constant_tensor(constant));
@@ -82,7 +71,7 @@ TEST(Executor, RunsTwice) {
   Builder b(graph.body());
   graph.set_outputs(std::vector<Value*>{b.op(Op::neg, {x})}, {"y"});
   for (float value : {1.0f, 2.0f}) {
-    const auto outputs = checked_run(graph, {floats({2}, {value, 0})});
+    const auto outputs = verified_run(graph, {floats({2}, {value, 0})});
     EXPECT_TRUE(equal(*outputs[0].tensor, floats({2}, {-value, -0.0f})));
   }
 }
@@ -96,7 +85,7 @@ TEST(Executor, DimsAreBoundByInputs) {
   Value* scalar =
       b.op(Op::dims, {}, {{A::dims, std::vector<Dim>{Dim::symbol("B")}}, {A::keep_dims, false}});
   graph.set_outputs(std::vector<Value*>{vector, scalar}, {"v", "s"});
-  const auto outputs = checked_run(graph, {Tensor(f32, {4, 3, 5})});
+  const auto outputs = verified_run(graph, {Tensor(f32, {4, 3, 5})});
   EXPECT_TRUE(equal(*outputs[0].tensor, ints({5, 7, 4})));
   EXPECT_TRUE(equal(*outputs[1].tensor, Tensor::scalar<int64_t>(4)));
 }
@@ -109,7 +98,7 @@ TEST(Executor, DimsOfAnAbsentInputAreAnError) {
   Builder b(graph.body());
   Value* n = b.op(Op::dims, {}, {{A::dims, std::vector<Dim>{Dim::symbol("N")}}});
   graph.set_outputs(std::vector<Value*>{n}, {"n"});
-  EXPECT_TRUE(equal(*checked_run(graph, {floats({2}, {1, 2})})[0].tensor, ints({2})));
+  EXPECT_TRUE(equal(*verified_run(graph, {floats({2}, {1, 2})})[0].tensor, ints({2})));
   EXPECT_THAT(run_error(graph, {RuntimeValue()}), HasSubstr("dimension is not bound"));
 }
 
@@ -186,9 +175,9 @@ TEST(Executor, OutputsGiveTheirMemoryBackLater) {
   Value* x = graph.add_input(ValueType::tensor(f32, {1000}), "x");
   Builder b(graph.body());
   graph.set_outputs(std::vector<Value*>{b.op(Op::neg, {x})}, {"y"});
-  const auto first = checked_run(graph, {Tensor(f32, {1000})}, {.max_bytes = 4000});
+  const auto first = verified_run(graph, {Tensor(f32, {1000})}, {.max_bytes = 4000});
   // A budget belongs to a run: what an earlier one returned does not count.
-  const auto second = checked_run(graph, {Tensor(f32, {1000})}, {.max_bytes = 4000});
+  const auto second = verified_run(graph, {Tensor(f32, {1000})}, {.max_bytes = 4000});
   EXPECT_TRUE(equal(*first[0].tensor, *second[0].tensor));
 }
 
@@ -219,7 +208,7 @@ class SequenceOps : public ::testing::Test {
   }
   RuntimeValue result(Value* value) {
     graph_.set_outputs(std::vector<Value*>{value}, {"y"});
-    const RuntimeValue output = checked_run(graph_, {})[0];
+    const RuntimeValue output = verified_run(graph_, {})[0];
     graph_.body().erase(graph_.body().last());  // so that the builder goes on
     return output;
   }
@@ -272,7 +261,7 @@ TEST_F(SequenceOps, InsertLeavesTheOriginalAlone) {
   Value* longer = b_.op(Op::sequence_insert, {original, b_.scalar(9.0f)});
   Value* shorter = b_.op(Op::sequence_erase, {original, b_.scalar<int64_t>(0)});
   graph_.set_outputs(std::vector<Value*>{original, longer, shorter}, {"a", "b", "c"});
-  const auto outputs = checked_run(graph_, {});
+  const auto outputs = verified_run(graph_, {});
   EXPECT_EQ(outputs[0].sequence->size(), 2u);
   EXPECT_EQ(outputs[1].sequence->size(), 3u);
   EXPECT_EQ(outputs[2].sequence->size(), 1u);
@@ -283,7 +272,7 @@ TEST_F(SequenceOps, InsertLeavesAnInputAlone) {
   Value* longer = b_.op(Op::sequence_insert, {s, b_.scalar(9.0f)});
   graph_.set_outputs(std::vector<Value*>{longer}, {"y"});
   const RuntimeValue input{Sequence()};
-  EXPECT_EQ(checked_run(graph_, {input})[0].sequence->size(), 1u);
+  EXPECT_EQ(verified_run(graph_, {input})[0].sequence->size(), 1u);
   EXPECT_EQ(input.sequence->size(), 0u);
 }
 
