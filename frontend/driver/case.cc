@@ -145,6 +145,14 @@ class CaseRunner {
     if (!fs::exists(model)) throw Error("no model.onnx in the folder");
     LoadedModel loaded = load_model(model.string(), options.max_file_bytes);
     if (options.optimize) optimize(*loaded.graph, options.limits);
+    // An input that only lends its element type may have any shape: those of ONNX's own CastLike
+    // tests do not have the shape that their models declare.
+    for (size_t i = 0; i < loaded.graph->input_count(); ++i) {
+      Value& input = *loaded.graph->input(i);
+      if (input.unused() && input.type().is_tensor() && input.type().shape.is_static()) {
+        input.set_type(ValueType::tensor(input.type().element, Shape::unranked()));
+      }
+    }
     return {std::move(loaded.graph), options.backend, options.limits};
   }
 
