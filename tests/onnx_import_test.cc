@@ -132,6 +132,18 @@ TEST(OnnxGraph, DeclaredOutputs) {
   EXPECT_THAT(imported.warnings, ElementsAre("output \"y\" is declared as f32[7], but is f32[2]"));
   EXPECT_EQ(to_string(imported.graph->output(0)->type()), "f32[2]");
 
+  // Of inner values nothing is believed at all.
+  OnnxModel inner = small_model();
+  inner.graph().node("Abs", {"y"}, {"z"}).output("z");
+  auto* info = inner.proto().mutable_graph()->add_value_info();
+  info->set_name("y");
+  *info->mutable_type() = onnx_type(ValueType::tensor(ElementType::f32, {Dim(3)}));
+  EXPECT_THAT(import_model(inner).warnings,
+              ElementsAre("value \"y\" is declared as f32[3], but is f32[2]"));
+  info->mutable_type()->mutable_tensor_type()->set_elem_type(-5);
+  EXPECT_THAT(import_model(inner).warnings,
+              ElementsAre("value \"y\" is declared with a malformed type"));
+
   OnnxModel element(13);
   element.graph()
       .input("x", kVector)

@@ -47,6 +47,11 @@ void GraphImporter::define(std::string_view name, TensorPtr constant) {
 }
 void GraphImporter::poison(std::string_view name) { insert(name, {nullptr, nullptr, true}); }
 
+const Value* GraphImporter::value(std::string_view name) const {
+  const auto it = bindings_.find(name);
+  return it == bindings_.end() ? nullptr : it->second.value;
+}
+
 GraphImporter::Binding* GraphImporter::find(std::string_view name) {
   for (GraphImporter* importer = this; importer; importer = importer->parent_) {
     if (const auto it = importer->bindings_.find(name); it != importer->bindings_.end())

@@ -41,6 +41,9 @@ class GraphImporter {
   void define(std::string_view name, TensorPtr constant);
   void poison(std::string_view name);
 
+  // The value of a name of this graph; null if it has none or could not be imported.
+  const Value* value(std::string_view name) const;
+
   // Initializers (but those with names that are defined already) and nodes.
   void import(const onnx::GraphProto& graph);
   // Values of the graph's outputs. Throws PoisonedNode if one could not be imported.

@@ -81,6 +81,7 @@ class RootImport {
       Value*& value = values[names.size() - 1];
       value = checked_output(output, value);
     }
+    for (const auto& info : proto_.value_info()) check_claim(info);
     graph_->set_outputs(values, std::move(names));
     verify(*graph_);
     return {std::move(graph_), std::move(warnings_)};
@@ -132,13 +133,41 @@ class RootImport {
         declared.optional != type.optional) {
       throw Error("wrong declared type of " + label, to_string(type), to_string(declared));
     }
-    try {
-      meet(type.shape, declared.shape);
-    } catch (const Error&) {
-      warnings_.push_back(label + " is declared as " + to_string(declared) + ", but is " +
-                          to_string(type));
-    }
+    if (!agree(type.shape, declared.shape)) warn(label, declared, type);
     return value;
+  }
+
+  // Nothing depends on what the file claims of inner values, so it may even be nonsense.
+  void check_claim(const onnx::ValueInfoProto& info) {
+    const Value* value = importer_.value(info.name());
+    if (!value) return;
+    try {
+      const ValueType declared = value_type_from_proto(info.type());
+      const ValueType& type = value->type();
+      if (declared.element != type.element || declared.kind != type.kind ||
+          !agree(type.shape, declared.shape)) {
+        warn("value \"" + info.name() + "\"", declared, type);
+      }
+    } catch (const UnsupportedNode&) {
+      warnings_.push_back("value \"" + info.name() +
+                          "\" is declared with a type that it can't have");
+    } catch (const Error&) {
+      warnings_.push_back("value \"" + info.name() + "\" is declared with a malformed type");
+    }
+  }
+
+  static bool agree(const Shape& a, const Shape& b) {
+    try {
+      meet(a, b);
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
+  void warn(const std::string& label, const ValueType& declared, const ValueType& found) {
+    warnings_.push_back(label + " is declared as " + to_string(declared) + ", but is " +
+                        to_string(found));
   }
 
   const onnx::GraphProto& proto_;
@@ -148,9 +177,8 @@ class RootImport {
   std::vector<std::string> warnings_;
 };
 
-Imported import_model(std::string_view bytes, const fs::path& folder,
+Imported import_model(const onnx::ModelProto& model, const fs::path& folder,
                       const ImportOptions& options) {
-  const onnx::ModelProto model = parse_model(bytes, options.max_bytes);
   return RootImport(model, {folder, std::make_shared<MemoryBudget>(options.max_bytes)}).run();
 }
 
@@ -182,7 +210,10 @@ Imported import_file(const std::string& path, const ImportOptions& options) {
   try {
     fs::path folder = fs::path(path).parent_path();
     if (folder.empty()) folder = ".";
-    return import_model(read_file(path, options.max_bytes), folder, options);
+    // The bytes are gone before tensors are made of the messages.
+    const onnx::ModelProto model =
+        parse_model(read_file(path, options.max_bytes), options.max_bytes);
+    return import_model(model, folder, options);
   } catch (Error& error) {
     error.in_file(path);
     throw;
@@ -192,7 +223,7 @@ Imported import_file(const std::string& path, const ImportOptions& options) {
 Imported import_bytes(std::string_view bytes, const std::string& name,
                       const ImportOptions& options) {
   try {
-    return import_model(bytes, {}, options);
+    return import_model(parse_model(bytes, options.max_bytes), {}, options);
   } catch (Error& error) {
     error.in_file(name);
     throw;
