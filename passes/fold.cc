@@ -19,6 +19,11 @@ namespace {
 // recognise.
 constexpr int64_t kSmallConstant = 64;
 
+// What many foldings that each stay within PassContext::max_folded_bytes may bring a graph's
+// constants to; results of at most kAlwaysFolded bytes are made in any case.
+constexpr int64_t kMaxConstantBytes = int64_t{1} << 30;
+constexpr int64_t kAlwaysFolded = 256;
+
 // Most multiply-adds that one folded product may cost.
 constexpr double kMaxProductCost = 1e9;
 
@@ -31,7 +36,8 @@ std::optional<int64_t> constant_int(const Value* value) {
 
 class Folder {
  public:
-  explicit Folder(const PassContext& context) : context_(context) {}
+  Folder(const PassContext& context, const Graph& graph)
+      : context_(context), constant_bytes_(constant_bytes(graph.body())) {}
 
   bool fold(Region& region) {
     bool changed = false;
@@ -61,8 +67,8 @@ class Folder {
 
  private:
   bool is_constant_expression(const Node& node) const {
-    if (!context_.evaluator || node.operand_count() == 0 || node.result_count() == 0) return false;
-    if (node.region_count() > 0) return false;
+    if (!context_.evaluator || node.operand_count() == 0 || node.region_count() > 0) return false;
+    if (node.unused()) return false;
     for (size_t i = 0; i < node.operand_count(); ++i) {
       if (node.operand(i) && !constant_tensor(node.operand(i))) return false;
     }
@@ -84,7 +90,10 @@ class Folder {
       if (__builtin_add_overflow(after, byte_count(type.element, extents), &after)) return false;
       elements += static_cast<double>(element_count(extents));
     }
-    if (after > context_.max_folded_bytes && after > before) return false;
+    if (after > before && after > kAlwaysFolded &&
+        (after > context_.max_folded_bytes || after > kMaxConstantBytes - constant_bytes_)) {
+      return false;
+    }
     switch (node.op()) {
       case Op::matmul:
         return operands[0]->rank() == 0 ||
@@ -113,21 +122,29 @@ class Folder {
     }
     Builder builder(*node->parent(), node);
     builder.set_node_name(node->name());
+    bool changed = false;
     for (size_t i = 0; i < results.size(); ++i) {
       if (node->result(i)->unused()) continue;
       Value* constant = builder.constant(results[i]);
-      constant->set_name(node->result(i)->name());
-      node->result(i)->replace_all_uses_with(constant);
+      if (internal::replace_value(node->result(i), constant)) {
+        constant_bytes_ += results[i]->bytes();
+        changed = true;
+      } else {
+        node->parent()->erase(constant->node());
+      }
     }
-    const std::vector<Value*> inputs = node->operands();
+    if (!node->unused()) return changed;
+    std::vector<Value*> inputs = node->operands();
     node->parent()->erase(node);
     // What was only needed here goes at once, so that a chain of large constants doesn't pile up.
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      const bool seen = std::find(inputs.begin(), inputs.begin() + static_cast<std::ptrdiff_t>(i),
-                                  inputs[i]) != inputs.begin() + static_cast<std::ptrdiff_t>(i);
-      if (inputs[i] && !seen && inputs[i]->unused()) inputs[i]->region()->erase(inputs[i]->node());
+    std::sort(inputs.begin(), inputs.end());
+    inputs.erase(std::unique(inputs.begin(), inputs.end()), inputs.end());
+    for (Value* input : inputs) {
+      if (!input || !input->unused()) continue;
+      constant_bytes_ -= constant_tensor(input)->bytes();
+      input->region()->erase(input->node());
     }
-    return true;
+    return changed;
   }
 
   static bool never_runs(const Node& node) {
@@ -180,20 +197,32 @@ class Folder {
           constant_tensor(node.operand(internal::operand_of_argument(node, i)));
       if (!tensor || (node.op() == Op::scan && tensor->size() > kSmallConstant)) continue;
       Value* constant = builder.constant(tensor);
-      constant->set_name(argument->name());
-      argument->replace_all_uses_with(constant);
-      changed = true;
+      if (internal::replace_value(argument, constant)) {
+        changed = true;
+      } else {
+        region.erase(constant->node());
+      }
     }
     return changed;
   }
 
+  static int64_t constant_bytes(const Region& region) {
+    int64_t bytes = 0;
+    for (const Node* node = region.first(); node; node = node->next()) {
+      if (node->op() == Op::constant) bytes += constant_tensor(node->result())->bytes();
+      for (size_t i = 0; i < node->region_count(); ++i) bytes += constant_bytes(node->region(i));
+    }
+    return bytes;
+  }
+
   const PassContext& context_;
+  int64_t constant_bytes_;  // of all constants of the graph
 };
 
 }  // namespace
 
 bool fold(Graph& graph, const PassContext& context) {
-  const bool changed = Folder(context).fold(graph.body());
+  const bool changed = Folder(context, graph).fold(graph.body());
   if (changed) internal::refine_types(graph);
   return changed;
 }

@@ -9,6 +9,10 @@
 namespace refrain::passes::internal {
 namespace {
 
+// Users of more operands are not asked whether they can take another value: one after the other for
+// each of their operands would cost the square of these.
+constexpr size_t kFewOperands = 64;
+
 // The type of a scanned operand's slice.
 ValueType slice_type(const ValueType& whole, int64_t axis) {
   if (!whole.shape.ranked()) return whole;
@@ -170,11 +174,28 @@ bool refine_types(Graph& graph) {
 }
 
 bool replace_value(Value* old, Value* with) {
+  const ValueType type_before = with->type();
   if (!refines(with->type(), old->type())) {
     // An argument's type is a promise of others; a result's may say more than its op infers.
-    const ValueType type = more_specific(with->type(), old->type());
+    ValueType type = more_specific(with->type(), old->type());
     if (with->is_argument() || !refines(type, old->type())) return false;
-    with->set_type(type);
+    with->set_type(std::move(type));
+  }
+  if (with->region()->owner()) {
+    std::vector<std::pair<Node*, size_t>> uses;
+    for (const Use* use = old->first_use(); use; use = use->next()) {
+      uses.emplace_back(use->user(), use->index());
+    }
+    for (const auto& [user, index] : uses) user->set_operand(index, with);
+    try {
+      for (const auto& use : uses) {
+        if (use.first->operand_count() <= kFewOperands) infer_types(*use.first);
+      }
+    } catch (const Error&) {
+      for (const auto& [user, index] : uses) user->set_operand(index, old);
+      with->set_type(type_before);
+      return false;
+    }
   }
   if (with->name().empty()) with->set_name(old->name());
   old->replace_all_uses_with(with);

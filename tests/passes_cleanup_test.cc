@@ -200,6 +200,21 @@ TEST(Fold, LeavesNodesThatFail) {
 })");
 }
 
+// A region that is never taken may hold what can't be; it is no reason to refuse the graph.
+TEST(Fold, LeavesContradictionsInRegionsAlone) {
+  expect_unchanged("fold", R"(graph @g (%x: f32[5, 4], %c: bool[]) {
+  %y = branch(%c) then(%a = %x: f32[5, 4]) {
+    %n = constant i64[1] (3)
+    %s = concat(%n, %n) {axis = 0} : i64[2]
+    %0 = reshape(%a, %s) : f32[?, ?]
+    yield %0
+  } else(%a = %x: f32[5, 4]) {
+    yield %a
+  } : f32[?, ?]
+  yield "y" = %y
+})");
+}
+
 TEST(Fold, LeavesProductsThatTakeTooLong) {
   expect_unchanged("fold", R"(graph @g () {
   %x = constant f32[2000, 2000] splat(1)
