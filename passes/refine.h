@@ -24,7 +24,9 @@ bool refine_types(Node& node);
 bool refine_types(Graph& graph);
 
 // Lets `with` take the place of `old` for all users, if its type is as specific as `old`'s or may
-// be made so; returns whether it did. Users' types are left to refine_types.
+// be made so; returns whether it did. Users' types are left to refine_types. Inside a nested
+// region, which may never run, a value that a user's other operands contradict is not let in: that
+// user's error is its own affair.
 bool replace_value(Value* old, Value* with);
 
 // Calls f on every argument and result of a region and of all that is nested in it, in order.
