@@ -214,7 +214,7 @@ TEST_F(Cli, BenchReports) {
   EXPECT_EQ(json["machine"]["bandwidths"].size(), 4u);
 
   const ProcessResult step = refrain_({"bench", model_, "--step", "--seconds", "0.01"});
-  EXPECT_THAT(step.out, AllOf(HasSubstr("one step"), HasSubstr("x: f32[1, 1, 2]"),
+  EXPECT_THAT(step.out, AllOf(HasSubstr("one step"), HasSubstr("  x: f32[1, 1, 2]"),
                               HasSubstr("default   B = 1"), HasSubstr("refrain (reference)")));
   expect_bad({"bench", model_, "--step", "--shape", "x=4x3x2"}, "T is 1 already");
   expect_bad({"bench", model_, "--shape", "x=4x3"}, "wrong shape of input x");

@@ -34,6 +34,10 @@ struct Options {
   LimitOptions limits;
 };
 
+bool asks_for(const Options& options, std::string_view rival) {
+  return std::find(options.against.begin(), options.against.end(), rival) != options.against.end();
+}
+
 struct Timing {
   double min_us = 0, median_us = 0;
   size_t runs = 0;
@@ -195,15 +199,23 @@ void print_json(const Options& options, const Graph& graph, const Workload& work
   fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
-void print_table(const Options& options, const Graph& graph, const Workload& work,
-                 const Report& report) {
-  fmt::print("model     {}{}\n", options.model, options.step ? ", one step" : "");
+// The inputs that the model was timed with, one a line.
+std::string shape_list(const Graph& graph, const Workload& work) {
+  std::string text;
   for (size_t i = 0; i < graph.input_count(); ++i) {
     if (!work.inputs[i].tensor) continue;
     const Tensor& tensor = *work.inputs[i].tensor;
-    fmt::print("input     {}: {}\n", graph.input(i)->name(),
-               to_string(ValueType::tensor(tensor.type(), Shape::of_extents(tensor.extents()))));
+    text += fmt::format(
+        "  {}: {}\n", graph.input(i)->name(),
+        to_string(ValueType::tensor(tensor.type(), Shape::of_extents(tensor.extents()))));
   }
+  return text;
+}
+
+void print_table(const Options& options, const Graph& graph, const Workload& work,
+                 const Report& report) {
+  fmt::print("model     {}{}\n", options.model, options.step ? ", one step" : "");
+  fmt::print("inputs\n{}", shape_list(graph, work));
   for (const auto& [symbol, extent] : work.defaults) {
     fmt::print("default   {} = {} (choose with --shape)\n", symbol, extent);
   }
@@ -229,29 +241,17 @@ void print_table(const Options& options, const Graph& graph, const Workload& wor
   }
 }
 
-int bench(const Options& options) {
-  const std::set<std::string> rivals(options.against.begin(), options.against.end());
-  if (rivals.contains("onednn")) {
-    throw Error(
-        "not available yet: --against onednn (oneDNN's own recurrent primitive); available: naive");
-  }
-  if (!std::isfinite(options.seconds) || options.seconds <= 0 || options.seconds > 3600) {
-    throw Error("wrong value of --seconds", "above 0, at most 3600",
-                std::to_string(options.seconds));
-  }
+// Times a graph, shapes bound, with its rivals.
+Report measure(const Graph& graph, const Workload& work, const Options& options,
+               Progress& progress) {
   const reference::Limits limits = options.limits.limits();
-  const std::unique_ptr<Graph> graph = load_with_warnings(options.model, options.limits);
-  Progress progress;
-  progress.show("compiling " + options.model);
-  optimize(*graph, limits);
-  const Workload work = make_workload(*graph, options);
-  std::unique_ptr<Graph> bound = specialized(*graph, work.symbols.extents(), limits);
+  std::unique_ptr<Graph> bound = specialized(graph, work.symbols.extents(), limits);
 
   Report report;
   progress.show("measuring the machine");
   report.machine = machine::measure();
   report.roofline_us = machine::roofline_us(*bound, report.machine, options.threads);
-  if (rivals.contains("naive")) {
+  if (asks_for(options, "naive")) {
     progress.show("timing the naive baseline");
     report.naive = time_naive(*bound, work, progress, options);
   }
@@ -259,6 +259,30 @@ int bench(const Options& options) {
   report.backend = name(executable.backend());
   progress.show("timing " + options.model);
   report.timing = time_runs(options.seconds, [&] { executable.run(work.inputs); });
+  return report;
+}
+
+int bench(const Options& options) {
+  if (asks_for(options, "onednn")) {
+    throw Error(
+        "not available yet: --against onednn (oneDNN's own recurrent primitive); available: naive");
+  }
+  if (!std::isfinite(options.seconds) || options.seconds <= 0 || options.seconds > 3600) {
+    throw Error("wrong value of --seconds", "above 0, at most 3600",
+                std::to_string(options.seconds));
+  }
+  const std::unique_ptr<Graph> graph = load_with_warnings(options.model, options.limits);
+  Progress progress;
+  progress.show("compiling " + options.model);
+  optimize(*graph, options.limits.limits());
+  const Workload work = make_workload(*graph, options);
+  Report report;
+  try {
+    report = measure(*graph, work, options, progress);
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}\nThe inputs were (choose others with --shape)\n{}", error.what(),
+                            shape_list(*graph, work)));
+  }
   progress.clear();
   (options.json ? print_json : print_table)(options, *graph, work, report);
   return kDone;
