@@ -4,12 +4,12 @@
 // Gather of the time step from the input, eight MatMul, adds and activations; weights are shared by
 // all steps.
 #include <benchmark/benchmark.h>
-#include <onnx/onnx-ml.pb.h>
 
 #include <string>
 #include <vector>
 
 #include "frontend/onnx/import.h"
+#include "frontend/onnx/proto.h"
 #include "ir/text.h"
 #include "ir/verify.h"
 

@@ -144,16 +144,6 @@ void require_rank(const InferenceContext& c, size_t i, size_t rank) {
   }
 }
 
-size_t normalize_axis(int64_t axis, size_t rank) {
-  const auto signed_rank = static_cast<int64_t>(rank);
-  if (axis < -signed_rank || axis >= signed_rank) {
-    fail("axis out of range",
-         "an axis in " + std::to_string(-signed_rank) + ".." + std::to_string(signed_rank - 1),
-         std::to_string(axis));
-  }
-  return static_cast<size_t>(axis < 0 ? axis + signed_rank : axis);
-}
-
 std::vector<bool> axis_mask(const std::vector<int64_t>& axes, size_t rank) {
   std::vector<bool> mask(rank);
   for (int64_t axis : axes) {

@@ -37,8 +37,6 @@ void require_same_element(const InferenceContext& c, size_t i, size_t j);
 // Throws unless the operand's rank is unknown or `rank`.
 void require_rank(const InferenceContext& c, size_t i, size_t rank);
 
-// `axis` counted from the end if negative; throws Error unless it lies in -rank..rank-1.
-size_t normalize_axis(int64_t axis, size_t rank);
 // Axes normalised, checked to be distinct, as a mask.
 std::vector<bool> axis_mask(const std::vector<int64_t>& axes, size_t rank);
 

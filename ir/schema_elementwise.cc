@@ -37,7 +37,11 @@ Types numeric_binary(const InferenceContext& c) {
 }
 
 Types power(const InferenceContext& c) {  // the exponent may be of another number type
+  numeric_unary(c);
   const ValueType &x = tensor_operand(c, 0), &y = tensor_operand(c, 1);
+  if (y.element == ElementType::boolean) {
+    fail("wrong type of the exponent", "a number tensor", to_string(y));
+  }
   return {ValueType::tensor(x.element, broadcast(x.shape, y.shape))};
 }
 

@@ -130,6 +130,17 @@ Shape broadcast(const Shape& a, const Shape& b) {
   return Shape(std::move(dims));
 }
 
+size_t normalize_axis(int64_t axis, size_t rank) {
+  const auto signed_rank = static_cast<int64_t>(rank);
+  if (axis < -signed_rank || axis >= signed_rank) {
+    throw Error(
+        "axis out of range",
+        "an axis in " + std::to_string(-signed_rank) + ".." + std::to_string(signed_rank - 1),
+        std::to_string(axis));
+  }
+  return static_cast<size_t>(axis < 0 ? axis + signed_rank : axis);
+}
+
 ValueType join(const ValueType& a, const ValueType& b) {
   if (a.element != b.element || a.kind != b.kind) {
     throw Error("types differ", to_string(a), to_string(b));

@@ -85,6 +85,8 @@ Shape meet(const Shape& a, const Shape& b);  // throws Error where they contradi
 // either may be 1.
 Shape broadcast(const Shape& a, const Shape& b);
 
+// `axis` counted from the end if negative; throws Error unless it lies in -rank..rank-1.
+size_t normalize_axis(int64_t axis, size_t rank);
 // The type of an SSA value: a tensor, a sequence of tensors, or either of them or nothing
 // (optional).
 struct ValueType {

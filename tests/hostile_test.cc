@@ -2,16 +2,17 @@
 // limits.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <onnx/onnx-ml.pb.h>
 
 #include <chrono>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 
 #include "backends/reference/executor.h"
 #include "frontend/driver/model.h"
 #include "frontend/onnx/import.h"
+#include "frontend/onnx/proto.h"
 #include "ir/error.h"
 
 namespace refrain {
@@ -21,14 +22,14 @@ using ::testing::HasSubstr;
 
 const std::string kFolder = std::string(REFRAIN_SOURCE_DIR) + "/tests/hostile/";
 
-nlohmann::json expected_messages() {
+std::map<std::string, std::string> expected_messages() {
   std::ifstream file(kFolder + "expected.json");
-  return nlohmann::json::parse(file);
+  return nlohmann::json::parse(file).get<std::map<std::string, std::string>>();
 }
 
 std::vector<std::string> case_names() {
   std::vector<std::string> names;
-  for (const auto& entry : expected_messages().items()) names.push_back(entry.key());
+  for (const auto& [name, message] : expected_messages()) names.push_back(name);
   return names;
 }
 
@@ -36,8 +37,14 @@ std::vector<std::string> case_names() {
 std::string message_of(const std::string& path) {
   reference::Limits limits;
   limits.max_bytes = int64_t{1} << 28;
+  LoadedModel model;
   try {
-    LoadedModel model = load_model(path);
+    model = load_model(path);
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr(path));
+    return error.what();
+  }
+  try {
     optimize(*model.graph, limits);
     reference::run(*model.graph, {}, limits);
   } catch (const Error& error) {
@@ -52,14 +59,13 @@ TEST_P(Hostile, GivesItsMessageSoon) {
   const auto start = std::chrono::steady_clock::now();
   const std::string message = message_of(kFolder + GetParam() + ".onnx");
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  EXPECT_THAT(message, HasSubstr(expected_messages()[GetParam()].get<std::string>()));
-  EXPECT_THAT(message, HasSubstr(GetParam() + ".onnx"));
+  EXPECT_THAT(message, HasSubstr(expected_messages().at(GetParam())));
   // A second on a quiet machine; what this guards against takes hours.
   EXPECT_LT(seconds.count(), 20);
 }
 
 INSTANTIATE_TEST_SUITE_P(Corpus, Hostile, ::testing::ValuesIn(case_names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& tested) { return tested.param; });
 
 TEST(HostileBytes, EveryPrefixOfAModelIsRefused) {
   std::ifstream file(kFolder + "lengths_negative.onnx", std::ios::binary);

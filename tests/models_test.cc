@@ -1,6 +1,6 @@
-// Properties that hold for every test model, those of the project and, where they are there, the shared
-// cases: the text form is the identity, every pass keeps the results and tells truly whether it changed
-// anything, and unrolling changes nothing.
+// Properties that hold for every test model, those of the project and, where they are there, the
+// shared cases: the text form is the identity, every pass keeps the results and tells truly whether
+// it changed anything, and unrolling changes nothing.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -80,7 +80,8 @@ class Models : public ::testing::TestWithParam<std::string> {
     for (RuntimeValue& input : inputs_) input = widened(input);
   }
 
-  void expect_outputs(const Graph& graph, const std::vector<RuntimeValue>& expected, double tolerance) {
+  void expect_outputs(const Graph& graph, const std::vector<RuntimeValue>& expected,
+                      double tolerance) {
     const std::vector<RuntimeValue> actual = reference::run(graph, inputs_);
     ASSERT_EQ(actual.size(), expected.size());
     for (size_t i = 0; i < actual.size(); ++i) {
@@ -138,8 +139,8 @@ TEST_P(Models, UnrolledGivesTheSame) {
   expect_outputs(*graph_, expected, 1e-12);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Models, ::testing::ValuesIn(case_folders()), [](const auto& info) {
-  std::string name = fs::path(info.param).filename().string();
+INSTANTIATE_TEST_SUITE_P(All, Models, ::testing::ValuesIn(case_folders()), [](const auto& tested) {
+  std::string name = fs::path(tested.param).filename().string();
   for (char& c : name) {
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
   }

@@ -9,7 +9,7 @@
 #include "backends/reference/stacker.h"
 #include "ir/builder.h"
 #include "ir/error.h"
-#include "ir/schema.h"
+#include "ir/shape.h"
 
 namespace refrain::reference {
 namespace {
@@ -28,7 +28,7 @@ Tensor empty_stack(const ValueType& type, int64_t axis, const Bindings& bindings
     for (size_t i = 0; i < extents.size(); ++i)
       extents[i] = bindings.extent(type.shape[i]).value_or(0);
   }
-  extents[internal::normalize_axis(axis, extents.size())] = 0;
+  extents[normalize_axis(axis, extents.size())] = 0;
   return Tensor(type.element, std::move(extents), budget);
 }
 
@@ -40,39 +40,34 @@ Error limit_error(const Limits& limits, const std::string& found) {
 
 // A scan node's slots, looked up once, and its number of steps, checked.
 struct ScanLayout {
-  ScanLayout(const ScanView& view, std::span<const RuntimeValue> operands, const Limits& limits);
+  ScanLayout(const ScanView& view, std::span<const RuntimeValue> operands);
 
   std::vector<ScanSlot> scan_slots, stack_slots;
   std::vector<int64_t> lengths;  // empty if there are none
   int64_t steps = -1;
-  bool backward = false;  // with lengths: all slots run backward
+  bool backward = false;        // with lengths: all slots run backward
+  bool reads_elements = false;  // so that the memory they lie in bounds the steps
 
  private:
   void require_steps(int64_t found, const char* what);
   void read_lengths(const Tensor& tensor);
 };
 
-ScanLayout::ScanLayout(const ScanView& view, std::span<const RuntimeValue> operands,
-                       const Limits& limits) {
+ScanLayout::ScanLayout(const ScanView& view, std::span<const RuntimeValue> operands) {
   for (size_t i = 0; i < view.scanned(); ++i) scan_slots.push_back(view.scan_slot(i));
   for (size_t i = 0; i < view.stacked(); ++i) stack_slots.push_back(view.stack_slot(i));
   if (view.has_trip_count()) {
     steps = single_integer(tensor_of(operands[view.has_lengths()], "trip count"), "trip count");
     if (steps < 0) throw Error("negative trip count of a scan", "0 or more", std::to_string(steps));
   }
-  int64_t elements = 0;
   for (size_t i = 0; i < view.scanned(); ++i) {
     const Tensor& whole = tensor_of(operands[view.scanned_operand(i)], "scanned operand");
-    require_steps(whole.extents()[internal::normalize_axis(scan_slots[i].axis, whole.rank())],
+    require_steps(whole.extents()[normalize_axis(scan_slots[i].axis, whole.rank())],
                   "scanned operand");
-    elements = std::max(elements, whole.size());
+    reads_elements |= whole.size() > 0;
   }
   if (steps < 0)
     throw Error("a scan needs to know its length", "a scanned operand or a trip count");
-  // Steps over elements in memory are bounded by them; others are not.
-  if (elements == 0 && steps > limits.max_iterations) {
-    throw limit_error(limits, std::to_string(steps) + " steps");
-  }
   if (!view.has_lengths()) return;
   read_lengths(tensor_of(operands[0], "lengths"));
   for (const ScanSlot& slot : scan_slots) backward |= slot.reverse;
@@ -122,10 +117,17 @@ bool never_ends_by_itself(const LoopView& view, std::span<const RuntimeValue> op
 
 }  // namespace
 
+void Interpreter::count_iterations(int64_t count, const std::string& found) {
+  if (count > limits_.max_iterations - iterations_) throw limit_error(limits_, found);
+  iterations_ += count;
+}
+
 void Interpreter::run_scan(RegionPlan& plan, const Step& step) {
   const ScanView view(*step.node);
   std::vector<RuntimeValue> operands = plan.take_operands(step);
-  const ScanLayout layout(view, operands, limits_);
+  const ScanLayout layout(view, operands);
+  if (!layout.reads_elements)
+    count_iterations(layout.steps, std::to_string(layout.steps) + " steps");
   const bool ragged = view.has_lengths();
   const int64_t batch_axis = view.batch_axis(), steps = layout.steps;
   const size_t invariants = view.invariants(), states = view.states();
@@ -208,7 +210,7 @@ void Interpreter::run_loop(RegionPlan& plan, const Step& step) {
   std::vector<RuntimeValue> yields;
   int64_t iteration = 0;
   for (; going && iteration < trips; ++iteration) {
-    if (iteration >= limits_.max_iterations) throw limit_error(limits_, "a loop that goes on");
+    count_iterations(1, "a loop that goes on");
     if (body.argument_slots[0] != kNoSlot) body.set_argument(0, Tensor::scalar(iteration));
     for (size_t i = 0; i < invariants; ++i) body.set_argument(1 + i, operands[first_invariant + i]);
     for (size_t i = 0; i < states; ++i)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "backends/reference/bindings.h"
@@ -29,10 +30,13 @@ class Interpreter {
   void run_scan(RegionPlan& plan, const Step& step);
   void run_loop(RegionPlan& plan, const Step& step);
   void run_branch(RegionPlan& plan, const Step& step);
+  // Counts iterations that no operand's size bounds; throws Error past the limit.
+  void count_iterations(int64_t count, const std::string& found);
 
   const Limits& limits_;
   const Bindings& bindings_;
   std::shared_ptr<MemoryBudget> budget_;
+  int64_t iterations_ = 0;               // counted so far, nested ones too
   std::vector<const Tensor*> operands_;  // of the kernel that runs; kept to save allocations
 };
 

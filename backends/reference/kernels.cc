@@ -9,7 +9,8 @@ Kernel find_kernel(Op op) {
     auto* kernels = new std::array<Kernel, kOpCount>{};
     for (auto family : {elementwise_kernels, product_kernels, window_kernels, reduction_kernels,
                         shape_kernels, indexing_kernels}) {
-      for (const KernelEntry& entry : family()) (*kernels)[static_cast<size_t>(entry.op)] = entry.kernel;
+      for (const KernelEntry& entry : family())
+        (*kernels)[static_cast<size_t>(entry.op)] = entry.kernel;
     }
     return kernels;
   }();

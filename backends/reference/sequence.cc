@@ -7,7 +7,6 @@
 #include "backends/reference/runtime_inference.h"
 #include "backends/reference/strided.h"
 #include "ir/error.h"
-#include "ir/schema.h"
 #include "ir/shape.h"
 
 namespace refrain::reference {
@@ -98,8 +97,7 @@ RuntimeValue concat(const Node& node, const Sequence& tensors,
     throw Error("concatenating an empty sequence", "at least one tensor", "none");
   const bool new_axis = node.flag(AttributeName::new_axis);
   const Tensor& first = *tensors[0];
-  const size_t axis =
-      internal::normalize_axis(node.integer(AttributeName::axis), first.rank() + new_axis);
+  const size_t axis = normalize_axis(node.integer(AttributeName::axis), first.rank() + new_axis);
   std::vector<int64_t> extents = first.extents();
   int64_t total = 0;
   for (const TensorPtr& tensor : tensors) {
@@ -177,7 +175,7 @@ std::vector<int64_t> part_sizes(std::span<const RuntimeValue> operands, int64_t 
 RuntimeValue split(const Node& node, std::span<const RuntimeValue> operands,
                    const std::shared_ptr<MemoryBudget>& budget) {
   const Tensor& x = *tensor_of(operands[0]);
-  const size_t axis = internal::normalize_axis(node.integer(AttributeName::axis), x.rank());
+  const size_t axis = normalize_axis(node.integer(AttributeName::axis), x.rank());
   const bool keep_axis = is_given(operands, 1) || node.flag(AttributeName::keep_dims);
   const int64_t whole_bytes = block_bytes(slabs_about(x.extents(), axis), x.type());
   const auto* from = static_cast<const std::byte*>(x.raw());

@@ -6,7 +6,6 @@
 
 #include "backends/reference/strided.h"
 #include "ir/error.h"
-#include "ir/schema.h"
 #include "ir/shape.h"
 
 namespace refrain::reference {
@@ -52,7 +51,7 @@ void Stacker::put(int64_t t, const Tensor& slice) {
       throw Error("rank too large to stack", "less than " + std::to_string(kMaxRank),
                   text(slice.extents()));
     }
-    axis_ = static_cast<int64_t>(internal::normalize_axis(axis_, slice.rank() + 1));
+    axis_ = static_cast<int64_t>(normalize_axis(axis_, slice.rank() + 1));
     slice_extents_ = slice.extents();
     std::vector<int64_t> extents = slice_extents_;
     extents.insert(extents.begin() + static_cast<std::ptrdiff_t>(axis_),
@@ -85,7 +84,7 @@ std::optional<Tensor> Stacker::finish(int64_t count) && {
 
 TensorPtr keep_ended(TensorPtr next, const Tensor* previous, std::span<const int64_t> lengths,
                      int64_t t, int64_t batch_axis, const std::shared_ptr<MemoryBudget>& budget) {
-  const size_t axis = internal::normalize_axis(batch_axis, next->rank());
+  const size_t axis = normalize_axis(batch_axis, next->rank());
   const auto batch = static_cast<int64_t>(lengths.size());
   if (next->extents()[axis] != batch) {
     throw Error("the batch axis of a scan's slot does not fit its lengths",
