@@ -38,7 +38,7 @@ onnx::TensorProto tensor_to_proto(const Tensor& tensor, const std::string& name)
 ValueType value_type_from_proto(const onnx::TypeProto& proto);
 
 // A value in the form of ONNX's test data: a serialised TensorProto, SequenceProto or
-// OptionalProto, as `type` says; bf16 may be written as the u16 that has its bits. Throws Error,
+// OptionalProto, as `type` says. Throws Error,
 // also for what is unsupported.
 RuntimeValue read_value(std::string_view bytes, const ValueType& type,
                         const TensorSource& source = {});
