@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/install_packages.sh
-cmake --preset release > build-configure.log 2>&1 || { cat build-configure.log; exit 1; }
-rm -f build-configure.log
+mkdir -p build
+cmake --preset release > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
 cmake --build --preset release
 ctest --preset release
