@@ -13,6 +13,6 @@ refrain=build/frontend/refrain
 model=tests/models/bilstm2_op13
 step() { printf '\n$ %s\n' "$*"; "$@"; }
 
-step $refrain inspect $model/model.onnx
+step $refrain inspect $model/model.onnx --stage optimized
 step $refrain run $model/model.onnx --input x=$model/test_data_set_0/input_0.pb --output-dir build/demo
 step $refrain verify $model
