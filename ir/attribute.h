@@ -16,7 +16,8 @@ namespace refrain {
 // Every attribute name of every op. Names are shared between ops where the meaning is the same.
 #define REFRAIN_ATTRIBUTES(X)                                                                      \
   X(allow_zero)                                                                                    \
-  X(alpha) X(approximate) X(auto_pad) X(axis) X(batch_axis) X(batch_dims) X(beta) X(ceil_mode)     \
+  X(alpha)                                                                                         \
+  X(approximate) X(auto_pad) X(axis) X(batch_axis) X(batch_dims) X(beta) X(ceil_mode)              \
       X(count_include_pad) X(dilations) X(dims) X(element) X(end) X(equation) X(exclusive) X(fmod) \
           X(gamma) X(groups) X(invariants) X(keep_dims) X(kernel) X(largest) X(lengths) X(mode)    \
               X(new_axis) X(noop_with_empty_axes) X(output_padding) X(output_shape) X(pads)        \

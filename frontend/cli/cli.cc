@@ -15,7 +15,9 @@ void add_limit_options(CLI::App& command, LimitOptions& options) {
       ->type_name("MB")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->capture_default_str();
-  command.add_option("--max-iterations", options.iterations, "Most iterations of all ONNX Loops of a run together")
+  command
+      .add_option("--max-iterations", options.iterations,
+                  "Most iterations of all ONNX Loops of a run together")
       ->type_name("N")
       ->check(CLI::Range(int64_t{1}, INT64_MAX))
       ->capture_default_str();

@@ -19,8 +19,8 @@ struct ImportOptions {
 
 struct Imported {
   std::unique_ptr<Graph> graph;  // verified
-  // Claims of the file that its own ops contradict and that nothing depends on, such as a wrong declared
-  // shape of an output. One line each.
+  // Claims of the file that its own ops contradict and that nothing depends on, such as a wrong
+  // declared shape of an output. One line each.
   std::vector<std::string> warnings;
 };
 
@@ -40,6 +40,7 @@ class UnsupportedError : public Error {
 Imported import_file(const std::string& path, const ImportOptions& options = {});
 
 // The same from memory; `name` stands for the file in messages; external data is refused.
-Imported import_bytes(std::string_view bytes, const std::string& name, const ImportOptions& options = {});
+Imported import_bytes(std::string_view bytes, const std::string& name,
+                      const ImportOptions& options = {});
 
 }  // namespace refrain::onnx_import
