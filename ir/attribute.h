@@ -14,16 +14,16 @@
 namespace refrain {
 
 // Every attribute name of every op. Names are shared between ops where the meaning is the same.
-#define REFRAIN_ATTRIBUTES(X)                                                                      \
-  X(allow_zero)                                                                                    \
-  X(alpha)                                                                                         \
-  X(approximate) X(auto_pad) X(axis) X(batch_axis) X(batch_dims) X(beta) X(ceil_mode)              \
-      X(count_include_pad) X(dilations) X(dims) X(element) X(end) X(equation) X(exclusive) X(fmod) \
-          X(gamma) X(groups) X(invariants) X(keep_dims) X(kernel) X(largest) X(lengths) X(mode)    \
-              X(new_axis) X(noop_with_empty_axes) X(output_padding) X(output_shape) X(pads)        \
-                  X(perm) X(reduction) X(reverse) X(scan_axes) X(scan_reverse) X(select_last)      \
-                      X(sequence) X(sorted) X(stack_axes) X(stack_reverse) X(start) X(states)      \
-                          X(storage_order) X(strides) X(to) X(trip_count) X(upper) X(value)
+// clang-format off
+#define REFRAIN_ATTRIBUTES(X) \
+  X(allow_zero) X(alpha) X(approximate) X(auto_pad) X(axis) X(batch_axis) X(batch_dims) X(beta) \
+  X(ceil_mode) X(count_include_pad) X(dilations) X(dims) X(element) X(end) X(equation) \
+  X(exclusive) X(fmod) X(gamma) X(groups) X(invariants) X(keep_dims) X(kernel) X(largest) \
+  X(lengths) X(mode) X(new_axis) X(noop_with_empty_axes) X(output_padding) X(output_shape) \
+  X(pads) X(perm) X(reduction) X(reverse) X(scan_axes) X(scan_reverse) X(select_last) \
+  X(sequence) X(sorted) X(stack_axes) X(stack_reverse) X(start) X(states) X(storage_order) \
+  X(strides) X(to) X(trip_count) X(upper) X(value)
+// clang-format on
 
 enum class AttributeName : uint8_t {
 #define X(name) name,

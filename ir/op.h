@@ -19,31 +19,36 @@ namespace refrain {
 class Node;
 class InferenceContext;
 
-#define REFRAIN_OPS(X)                                                                            \
-  /* leaves */                                                                                    \
-  X(constant)                                                                                     \
-  X(dims) /* element-wise, one operand */                                                         \
-  X(neg)                                                                                          \
-  X(abs) X(sign) X(sqrt) X(exp) X(log) X(erf) X(floor) X(ceil) X(round) X(sin) X(cos) X(tan)      \
-      X(asin) X(acos) X(atan) X(sinh) X(cosh) X(asinh) X(acosh) X(atanh) X(sigmoid) X(tanh)       \
-          X(relu) X(leaky_relu) X(elu) X(selu) X(hard_sigmoid) X(softplus) X(softsign)            \
-              X(thresholded_relu) X(gelu) X(logical_not) X(is_nan)                                \
-                  X(cast) /* element-wise, broadcasting */                                        \
-      X(add) X(sub) X(mul) X(div) X(pow) X(mod) X(max) X(min) X(prelu) X(equal) X(less)           \
-          X(less_equal) X(greater) X(greater_equal) X(logical_and) X(logical_or) X(logical_xor)   \
-              X(where)    /* products */                                                          \
-      X(matmul) X(einsum) /* reductions and their kin */                                          \
-      X(reduce_sum) X(reduce_mean) X(reduce_max) X(reduce_min) X(reduce_prod) X(arg_max)          \
-          X(arg_min) X(softmax) X(log_softmax) X(cum_sum) X(top_k) /* shapes and movement */      \
-      X(shape) X(reshape) X(squeeze) X(unsqueeze) X(transpose) X(concat) X(split) X(slice)        \
-          X(gather) X(gather_elements) X(gather_nd) X(scatter_nd) X(scatter_elements) X(expand)   \
-              X(tile) X(pad) X(fill) X(range) X(one_hot) X(trilu)                                 \
-                  X(reverse_sequence)                       /* convolution and pooling */         \
-      X(conv) X(conv_transpose) X(max_pool) X(average_pool) /* sequences and optionals */         \
-      X(sequence_empty) X(sequence_construct) X(sequence_insert) X(sequence_erase) X(sequence_at) \
-          X(sequence_length) X(concat_from_sequence) X(split_to_sequence) X(optional)             \
-              X(has_element) X(get_element) /* control */                                         \
-      X(scan) X(loop) X(branch) X(yield)
+// clang-format off
+#define REFRAIN_OPS(X) \
+  /* leaves */ \
+  X(constant) X(dims) \
+  /* element-wise, one operand */ \
+  X(neg) X(abs) X(sign) X(sqrt) X(exp) X(log) X(erf) X(floor) X(ceil) X(round) X(sin) X(cos) \
+  X(tan) X(asin) X(acos) X(atan) X(sinh) X(cosh) X(asinh) X(acosh) X(atanh) X(sigmoid) X(tanh) \
+  X(relu) X(leaky_relu) X(elu) X(selu) X(hard_sigmoid) X(softplus) X(softsign) \
+  X(thresholded_relu) X(gelu) X(logical_not) X(is_nan) X(cast) \
+  /* element-wise, broadcasting */ \
+  X(add) X(sub) X(mul) X(div) X(pow) X(mod) X(max) X(min) X(prelu) X(equal) X(less) \
+  X(less_equal) X(greater) X(greater_equal) X(logical_and) X(logical_or) X(logical_xor) X(where) \
+  /* products */ \
+  X(matmul) X(einsum) \
+  /* reductions and their kin */ \
+  X(reduce_sum) X(reduce_mean) X(reduce_max) X(reduce_min) X(reduce_prod) X(arg_max) X(arg_min) \
+  X(softmax) X(log_softmax) X(cum_sum) X(top_k) \
+  /* shapes and movement */ \
+  X(shape) X(reshape) X(squeeze) X(unsqueeze) X(transpose) X(concat) X(split) X(slice) X(gather) \
+  X(gather_elements) X(gather_nd) X(scatter_nd) X(scatter_elements) X(expand) X(tile) X(pad) \
+  X(fill) X(range) X(one_hot) X(trilu) X(reverse_sequence) \
+  /* convolution and pooling */ \
+  X(conv) X(conv_transpose) X(max_pool) X(average_pool) \
+  /* sequences and optionals */ \
+  X(sequence_empty) X(sequence_construct) X(sequence_insert) X(sequence_erase) X(sequence_at) \
+  X(sequence_length) X(concat_from_sequence) X(split_to_sequence) X(optional) X(has_element) \
+  X(get_element) \
+  /* control */ \
+  X(scan) X(loop) X(branch) X(yield)
+// clang-format on
 
 enum class Op : uint8_t {
 #define X(name) name,
