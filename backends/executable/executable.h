@@ -1,0 +1,59 @@
+// Executables: a graph of constant shapes as a flat list of prepared steps.
+//
+// Everything is resolved when it is made: kernels chosen, weights packed, every value given its
+// place in one arena by its lifetime. A run looks nothing up, allocates nothing and makes no system
+// call (with more than one thread, the scheduler's own are allowed).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+#include "ir/runtime_value.h"
+#include "ir/tensor.h"
+
+namespace refrain {
+
+enum class KernelChoice {
+  automatic,  // the candidate that is expected to be fastest
+  highway,    // our own kernels wherever there is one
+  onednn,     // oneDNN's wherever there is one, its recurrent primitives included
+};
+
+struct PrepareOptions {
+  KernelChoice kernels = KernelChoice::automatic;
+  int threads = 1;
+  int64_t max_bytes = int64_t{4} << 30;  // arena and packed weights
+};
+
+class PreparedGraph {
+ public:
+  // True if the graph can be prepared: every value at the top level is a tensor of constant shape
+  // and no loop or branch is left. Otherwise `why`, if not null, says what is in the way.
+  static bool supports(const Graph& graph, std::string* why = nullptr);
+
+  // The graph is copied as far as it is needed. Throws Error if it is not supported or memory would
+  // pass the limit.
+  PreparedGraph(const Graph& graph, const PrepareOptions& options);
+  ~PreparedGraph();
+  PreparedGraph(const PreparedGraph&) = delete;
+  PreparedGraph& operator=(const PreparedGraph&) = delete;
+
+  // One tensor a graph input or output, of exactly the graph's types. Not thread-safe: one run at a
+  // time. Throws Error only for wrong element values (an index out of range).
+  void run(std::span<const Tensor* const> inputs, std::span<Tensor> outputs);
+  std::vector<Tensor> make_outputs() const;
+
+  // One line a step: kernel, shapes, arena offsets; and the totals.
+  std::string describe() const;
+  int64_t arena_bytes() const;
+
+ private:
+  struct Plan;
+  std::unique_ptr<Plan> plan_;
+};
+
+}  // namespace refrain

@@ -1,0 +1,109 @@
+// The loop kernel: recurrent products with pointwise epilogues, over time.
+//
+// A loop is a list of stages that run one after the other in each step of time. A stage multiplies
+// rows of its left buffers with packed weights and runs a program on the gates of each unit while
+// they are in registers:
+//
+//   for each row b, unit n:   gate[g] = sum over products p, over k of left_p[b, k] * W_p[k, g, n]
+//                             inputs  = gate[0], ..., gate[G-1], streams...
+//                             outputs = program(inputs)            to the stage's output streams
+//
+// With one step of time, any number of rows and no state it is a matrix product with an epilogue.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backends/highway/program.h"
+
+namespace refrain::highway {
+
+// Weights of one product, [depth, gates, units], from row-major data: W[k, g, n] is
+// data[k * row_stride + g * gate_stride + n] (a stride may be anything).
+struct WeightSource {
+  const float* data;
+  int64_t row_stride, gate_stride;
+};
+
+// A matrix of rows that changes with time: element (t, b, j) lies at
+// base[buffer] + t * time_stride + b * row_stride + offset + j, in elements.
+//
+// A state has two copies, `buffer` with time_stride 0: the loop reads the one and writes the other,
+// and they change places after each step (see RecurrentLoop::states).
+struct Stream {
+  enum class Kind : uint8_t {
+    rows,   // [T, B, ...]: time_stride may be 0 (the same at each step) or negative (backward in
+            // time)
+    units,  // [N]: the same for all rows and steps: base[buffer] + offset + n
+    state,  // read: the state before the step; written: the state after it
+  };
+  Kind kind = Kind::rows;
+  size_t buffer = 0;  // index into the base pointers of a run, or for a state its index
+  int64_t time_stride = 0, row_stride = 0, offset = 0;
+};
+
+struct Product {
+  Stream
+      left;  // rows or state; `depth` elements a row. A stage may read what an earlier one wrote.
+  int64_t depth = 0;
+  WeightSource weights;
+};
+
+struct Stage {
+  int64_t units = 0;              // N
+  int64_t gates = 0;              // G; 0: no product
+  std::vector<Product> products;  // summed into the same gates
+  Program program;                // inputs: the gates, then `inputs`
+  std::vector<Stream> inputs;
+  std::vector<Stream> outputs;  // as many as the program's
+};
+
+// A loop, made once; immutable. Packs weights for the best target of this machine.
+struct LoopSpec {
+  std::vector<Stage> stages;
+  std::vector<int64_t> state_sizes;  // elements a row of each state
+};
+
+class RecurrentLoop {
+ public:
+  // Throws Error if the spec is not consistent. Copies (packs) the weights; the sources may go.
+  explicit RecurrentLoop(const LoopSpec& spec);
+  ~RecurrentLoop();
+  RecurrentLoop(const RecurrentLoop&) = delete;
+  RecurrentLoop& operator=(const RecurrentLoop&) = delete;
+
+  // What one run works on. Nothing is checked.
+  struct Run {
+    float* const* buffers;  // base pointers of the streams' buffers
+    // For each state, rows [row_begin, row_end) x size, dense with stride size: `current` holds the
+    // initial value and afterwards the final one; `next` is scratch. Both must exist for each row.
+    float* const* state_current;
+    float* const* state_next;
+    int64_t steps = 1;  // T
+    int64_t row_begin = 0, row_end = 1;
+    // For sequences of different lengths: row b takes part in time index t (t as used by the
+    // streams' time_stride; the loop goes from 0 to steps-1 if !backward, else downward) only if t
+    // < lengths[b]; otherwise its states stay and its output streams of kind rows get zeros. Null:
+    // all take part. Cost is proportional to the sum of the lengths.
+    const int64_t* lengths = nullptr;
+    bool backward = false;
+  };
+
+  // Rows are independent of each other: any split of the rows over threads gives the same bits. No
+  // allocation, no lock, no system call. Any number of threads may run one loop at once.
+  void run(const Run& run) const;
+
+  // For people: target, tile, packed bytes, and the epilogue's name if it is a known one.
+  std::string describe() const;
+  int64_t packed_bytes() const;
+
+ private:
+  struct Packed;
+  std::unique_ptr<Packed> packed_;
+};
+
+}  // namespace refrain::highway
