@@ -106,8 +106,22 @@ Tensor::Tensor(ElementType type, std::vector<int64_t> extents, std::shared_ptr<M
   std::memset(data_, 0, rounded);
 }
 
+Tensor::Tensor(Borrowed, ElementType type, std::vector<int64_t> extents, void* data)
+    : type_(type),
+      borrowed_(true),
+      extents_(std::move(extents)),
+      size_(element_count(extents_)),
+      data_(data) {
+  byte_count(type_, extents_);  // that bytes() does not overflow
+}
+
+Tensor Tensor::borrow(ElementType type, std::vector<int64_t> extents, void* data) {
+  return {Borrowed(), type, std::move(extents), data};
+}
+
 Tensor::Tensor(Tensor&& other) noexcept
     : type_(other.type_),
+      borrowed_(other.borrowed_),
       extents_(std::move(other.extents_)),
       size_(other.size_),
       data_(std::exchange(other.data_, nullptr)),
@@ -117,6 +131,7 @@ Tensor& Tensor::operator=(Tensor&& other) noexcept {
   if (this != &other) {
     release();
     type_ = other.type_;
+    borrowed_ = other.borrowed_;
     extents_ = std::move(other.extents_);
     size_ = other.size_;
     data_ = std::exchange(other.data_, nullptr);
@@ -129,7 +144,7 @@ Tensor::~Tensor() { release(); }
 
 void Tensor::release() {
   if (data_ && budget_) budget_->release(bytes());
-  std::free(data_);
+  if (!borrowed_) std::free(data_);
   data_ = nullptr;
 }
 
@@ -149,7 +164,7 @@ Tensor Tensor::scalar(ElementType type, double value) {
 
 Tensor Tensor::clone() const {
   Tensor copy(type_, extents_, budget_);
-  std::memcpy(copy.data_, data_, static_cast<size_t>(bytes()));
+  if (bytes() > 0) std::memcpy(copy.data_, data_, static_cast<size_t>(bytes()));
   return copy;
 }
 
@@ -164,7 +179,7 @@ Tensor Tensor::reshaped(std::vector<int64_t> extents) && {
 
 bool identical(const Tensor& a, const Tensor& b) {
   return a.type() == b.type() && a.extents() == b.extents() &&
-         std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0;
+         (a.bytes() == 0 || std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0);
 }
 
 }  // namespace refrain

@@ -71,10 +71,16 @@ class TensorView {
 
 // Owns its elements, 64-byte aligned, zero when made. Move-only: copying is spelt clone(). The
 // memory is given back to `budget`, if there was one, when the tensor dies.
+//
+// A borrowed tensor is the one exception: a header over elements in somebody else's memory, for
+// kernels that take tensors but work in an arena. Its clone owns its elements as any other.
 class Tensor {
  public:
   Tensor(ElementType type, std::vector<int64_t> extents,
          std::shared_ptr<MemoryBudget> budget = nullptr);
+  // Elements at `data`, aligned for their type, which the caller keeps alive as long as the tensor
+  // is used; null only until rebind().
+  static Tensor borrow(ElementType type, std::vector<int64_t> extents, void* data);
   Tensor(Tensor&& other) noexcept;
   Tensor& operator=(Tensor&& other) noexcept;
   ~Tensor();
@@ -108,6 +114,9 @@ class Tensor {
   int64_t size() const { return size_; }
   int64_t bytes() const { return size_ * static_cast<int64_t>(size_of(type_)); }
 
+  // Elements elsewhere, for a borrowed tensor only.
+  void rebind(void* data) { data_ = data; }
+
   void* raw() { return data_; }
   const void* raw() const { return data_; }
   TensorView view() const { return {type_, extents_, data_}; }
@@ -122,9 +131,12 @@ class Tensor {
   }
 
  private:
+  struct Borrowed {};
+  Tensor(Borrowed, ElementType type, std::vector<int64_t> extents, void* data);
   void release();
 
   ElementType type_;
+  bool borrowed_ = false;
   std::vector<int64_t> extents_;
   int64_t size_;
   void* data_ = nullptr;
