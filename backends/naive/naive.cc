@@ -1,15 +1,12 @@
 #include "backends/naive/naive.h"
 
-#include <omp.h>
-
 #include <cstring>
 #include <deque>
 #include <map>
-#include <optional>
 #include <unordered_map>
 #include <vector>
 
-#include "backends/naive/matmul.h"
+#include "backends/onednn/kernels.h"
 #include "backends/reference/kernel.h"
 #include "ir/error.h"
 
@@ -58,8 +55,10 @@ struct Step {
   reference::Kernel kernel = nullptr;
   std::vector<const Tensor*> operands;
   std::span<Tensor> results;
-  std::optional<Matmul> matmul;  // in the place of the kernel
-  bool clear = false;            // results must be zero before
+  std::unique_ptr<StepKernel> onednn;  // in the place of the kernel
+  std::vector<const void*> operand_data;
+  std::vector<void*> result_data;
+  bool clear = false;  // results must be zero before
 };
 
 }  // namespace
@@ -67,7 +66,6 @@ struct Step {
 struct Executable::Plan {
   Plan(const Graph& graph, int thread_count, int64_t max_bytes)
       : threads(thread_count), budget(std::make_shared<MemoryBudget>(max_bytes)) {
-    omp_set_num_threads(threads);  // oneDNN chooses implementations by it
     for (size_t i = 0; i < graph.input_count(); ++i) {
       const ValueType& type = graph.input(i)->type();
       inputs.emplace_back(type.element, type.shape.extents(), budget);
@@ -127,10 +125,7 @@ struct Executable::Plan {
     }
     step.results = take_buffers(node);
     for (size_t i = 0; i < node.result_count(); ++i) tensors[node.result(i)] = &step.results[i];
-    if (by_onednn(step)) {
-      step.matmul.emplace(matmuls, *step.operands[0], *step.operands[1],
-                          is_constant(node.operand(1)), step.results[0]);
-    } else {
+    if (!prepare_onednn(step)) {
       step.kernel = reference::find_kernel(node.op());
       step.clear = !overwrites(node.op());
     }
@@ -141,21 +136,25 @@ struct Executable::Plan {
     if (!uses.contains(&node)) release(&node);  // nobody reads it
   }
 
-  static bool is_constant(const Value* value) {
-    return value->node() && value->node()->op() == Op::constant;
-  }
-
-  static bool by_onednn(const Step& step) {
-    if (step.node->op() != Op::matmul || step.results[0].type() != ElementType::f32) return false;
-    for (size_t i = 0; i < 2; ++i) {
-      if (step.operands[i]->size() == 0 || step.operands[i]->rank() > DNNL_MAX_NDIMS) return false;
+  // Products, convolutions and pooling, as far as oneDNN has them.
+  bool prepare_onednn(Step& step) {
+    std::vector<const Tensor*> constants;
+    for (size_t i = 0; i < step.operands.size(); ++i) {
+      const Value* operand = step.node->operand(i);
+      const bool constant = operand && operand->node() && operand->node()->op() == Op::constant;
+      constants.push_back(constant ? step.operands[i] : nullptr);
     }
-    return step.results[0].size() > 0;
+    step.onednn = onednn::make_kernel(*step.node, constants, {threads, &shared});
+    if (!step.onednn) return false;
+    for (const Tensor* operand : step.operands)
+      step.operand_data.push_back(operand ? operand->raw() : nullptr);
+    for (Tensor& result : step.results) step.result_data.push_back(result.raw());
+    return true;
   }
 
   int threads;
   std::shared_ptr<MemoryBudget> budget;
-  MatmulContext matmuls;
+  onednn::SharedBuffers shared;
   std::deque<Tensor> inputs;
   std::deque<Buffers> pool;
   std::map<BufferKey, std::vector<Buffers*>> free;
@@ -184,11 +183,7 @@ bool supports(const Graph& graph, std::string* why) {
 Executable::Executable(const Graph& graph, int threads, int64_t max_bytes) {
   std::string why;
   if (!supports(graph, &why)) throw Error("the naive baseline can't run this graph: " + why);
-  try {
-    plan_ = std::make_unique<Plan>(graph, threads, max_bytes);
-  } catch (const dnnl::error& error) {
-    throw Error(std::string("oneDNN refused a matrix product: ") + error.what());
-  }
+  plan_ = std::make_unique<Plan>(graph, threads, max_bytes);
 }
 
 Executable::~Executable() = default;
@@ -205,10 +200,9 @@ void Executable::set_input(size_t i, const Tensor& value) {
 }
 
 void Executable::run() {
-  omp_set_num_threads(plan_->threads);
   for (Step& step : plan_->steps) {
-    if (step.matmul) {
-      step.matmul->run();
+    if (step.onednn) {
+      step.onednn->run(step.operand_data.data(), step.result_data.data());
       continue;
     }
     if (step.clear) {
@@ -218,7 +212,6 @@ void Executable::run() {
     }
     step.kernel({*step.node, step.operands, step.results});
   }
-  plan_->matmuls.stream().wait();
 }
 
 const Tensor& Executable::output(size_t i) const { return *plan_->outputs[i]; }

@@ -1,9 +1,10 @@
-// The naive baseline: an unrolled graph run one op at a time, each f32 matrix product by oneDNN.
+// The naive baseline: an unrolled graph run one op at a time, by oneDNN where it can.
 //
 // It is what a careful person would write with a library: everything that can be resolved before is
 // (shapes, kernels, oneDNN primitives, packed constant weights, buffers reused by lifetime), a run
-// allocates nothing and infers nothing. It does not fuse, hoist or reorder. Ops other than products
-// run by the reference backend's kernels.
+// infers nothing and allocates nothing of its own. It does not fuse, hoist or reorder. f32
+// products, convolutions and pooling are oneDNN's; all other ops run by the reference backend's
+// kernels.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ bool supports(const Graph& graph, std::string* why = nullptr);
 // A graph prepared for its one set of shapes. Not thread-safe. The graph must outlive it.
 class Executable {
  public:
-  // `threads` for oneDNN's products; reference kernels use one. Throws Error if the graph is not
+  // `threads` for oneDNN's primitives; reference kernels use one. Throws Error if the graph is not
   // supported or its buffers would take more than `max_bytes`.
   Executable(const Graph& graph, int threads, int64_t max_bytes);
   ~Executable();
@@ -31,8 +32,7 @@ class Executable {
 
   // Copies an input in. Throws Error if its type or extents are not the graph's.
   void set_input(size_t i, const Tensor& value);
-  // Throws Error only where the inputs' elements are wrong (an index out of range). Sets OpenMP's
-  // number of threads for the calling thread.
+  // Throws Error only where the inputs' elements are wrong (an index out of range).
   void run();
   // Valid after run(), until the next.
   const Tensor& output(size_t i) const;
