@@ -31,6 +31,36 @@ bool cse(Graph& graph, const PassContext& context);
 // Removes what no output depends on, slots of scans, loops and branches included.
 bool dce(Graph& graph, const PassContext& context);
 
+// In the bodies of scans and loops, a product by a concatenation, from either side, of which some
+// part depends on state, by a matrix that does not change there: becomes the sum of the parts'
+// products. Results change by roundings.
+bool split_concat(Graph& graph, const PassContext& context);
+
+// In the bodies of scans and loops, products that share their left side, by matrices that don't
+// change there: become parts of one product.
+bool fuse_gates(Graph& graph, const PassContext& context);
+
+// In the bodies of scans and loops, what is split or sliced along its last axis, depends on state
+// and is element-wise: becomes element-wise on the parts of what it was computed from. Exact.
+bool split_pointwise(Graph& graph, const PassContext& context);
+
+// In the bodies of scans and loops, sums with products in them: what does not depend on state comes
+// first, as products of all gates with one bias. Results change by roundings.
+bool order_sums(Graph& graph, const PassContext& context);
+
+// Takes out of the bodies of scans and loops what does not depend on their states. What is the same
+// in every step runs once and becomes an invariant. What depends on the slices of a scan, all of
+// them forward or all backward, runs once over all steps and becomes a scanned operand, at the
+// widest point: a product with its bias, not the parts that it is split into; slices that are only
+// looked at in another form stay. What might fail for some values leaves only a body that runs at
+// least once for certain. The same arithmetic in the same order.
+bool hoist(Graph& graph, const PassContext& context);
+
+// Takes out of the bodies of scans products that only stacked results depend on, and what follows
+// them: they run once over all steps, on what is stacked in their place. Stacked results that
+// depend on scanned operands alone leave too. Scans with lengths stay as they are.
+bool sink(Graph& graph, const PassContext& context);
+
 // Replaces each scan of known length, and each loop of known trip count without a condition, by
 // copies of its body. A scan or loop whose length is not known stays. Throws Error past
 // PassContext::max_unrolled_nodes.

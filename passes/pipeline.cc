@@ -14,6 +14,13 @@ constexpr Pass kPasses[] = {
     {"simplify_shapes", "computes extents, so that shape arithmetic disappears", simplify_shapes},
     {"cse", "merges nodes that compute the same", cse},
     {"dce", "removes what no output depends on", dce},
+    {"split_concat", "makes products of concatenations in loops sums of products", split_concat},
+    {"fuse_gates", "makes products in loops that share their left side one", fuse_gates},
+    {"split_pointwise", "computes parts of element-wise results in loops from parts",
+     split_pointwise},
+    {"order_sums", "adds up first what does not depend on a loop's state", order_sums},
+    {"hoist", "takes out of loops what does not depend on their states", hoist},
+    {"sink", "takes out of scans products that only stacked results depend on", sink},
     {"unroll", "replaces scans and loops of known length by copies of their bodies", unroll},
     {"widen", "makes every floating-point type f64", widen},
 };
@@ -31,6 +38,19 @@ constexpr PipelineEntry kDefaultPipeline[] = {
     {"cse", "what was written differently may have become the same"},
     {"simplify_algebra", "merged operands are equal operands"},
     {"dce", "what was replaced is still there, and slots that constants left are empty"},
+    {"split_concat", "of a product by state and input together, one half may leave the loop"},
+    {"fuse_gates", "and the halves, of all gates, are one product by each"},
+    {"split_pointwise", "with each gate an expression of its own, however they were written"},
+    {"order_sums", "whose terms that don't depend on state, biases too, may leave as one"},
+    {"fold", "the weights that these put together or took apart are constants"},
+    {"cse", "weights that several products share were put together for each of them"},
+    {"dce", "the products that were replaced, and the weights that only they used, are gone"},
+    {"hoist", "one product over all steps reads its weights once, and no step waits for it"},
+    {"sink", "the same for what no step needs; what left before is scanned by now"},
+    {"fold", "weights that left a body, turned over for the product, are constants again"},
+    {"simplify_algebra", "where nothing came between, time is moved to the front and back again"},
+    {"cse", "two bodies may have computed the same of one sequence"},
+    {"dce", "slots that only fed what left are empty"},
 };
 
 PassReport run_pass(const Pass& pass, Graph& graph, const PassContext& context) {
