@@ -91,7 +91,8 @@ TEST_F(Cli, BadUsage) {
   expect_bad({"compile", model_, "--dump-after", "magic"}, "the pipeline has no pass magic");
   expect_bad({"compile", model_, "--precision", "bf16"}, "not available yet: --precision bf16");
   expect_bad({"compile", model_, "--dynamic-time"}, "not available yet: --dynamic-time");
-  expect_bad({"bench", model_, "--against", "onednn"}, "not available yet: --against onednn");
+  expect_bad({"bench", model_, "--against", "onnxruntime", "--onnxruntime", "/no/such.so"},
+             "can't load ONNX Runtime");
   expect_bad({"bench", model_, "--seconds", "0"}, "--seconds");
 }
 
@@ -197,8 +198,8 @@ TEST_F(Cli, RunWithoutItsInputs) {
 }
 
 TEST_F(Cli, BenchReports) {
-  const ProcessResult result = refrain_(
-      {"bench", model_, "--shape", "x=4x3x2", "--seconds", "0.01", "--against", "naive", "--json"});
+  const ProcessResult result = refrain_({"bench", model_, "--shape", "x=4x3x2", "--seconds", "0.01",
+                                         "--against", "naive,onednn", "--json"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   const nlohmann::json json = nlohmann::json::parse(result.out);
   EXPECT_EQ(json["model"], model_);
@@ -208,7 +209,11 @@ TEST_F(Cli, BenchReports) {
   EXPECT_GT(json["min_us"], 0);
   EXPECT_GE(json["median_us"], json["min_us"]);
   EXPECT_GT(json["naive_us"], 0);
+  EXPECT_GE(json["naive_median_us"], json["naive_us"]);
   EXPECT_TRUE(json["onednn_us"].is_null());
+  EXPECT_THAT(result.err, HasSubstr("no exact oneDNN primitive for this model"));
+  EXPECT_FALSE(json["onednn_version"].empty());
+  EXPECT_TRUE(json["onnxruntime_us"].is_null());
   EXPECT_EQ(json["roofline_us"], 0);  // no product at all
   EXPECT_GT(json["machine"]["peak_gflops"], 0);
   EXPECT_EQ(json["machine"]["bandwidths"].size(), 4u);

@@ -4,12 +4,16 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "backends/executable/step_kernel.h"
 #include "ir/graph.h"
 #include "ir/tensor.h"
 
 namespace refrain::onednn {
+
+// Of the library that runs, such as 2.6.3.
+std::string version();
 
 // What kernels of one executable that never run at the same time may have in common: constants that
 // were packed already (an unrolled graph multiplies by the same weights at every step) and scratch

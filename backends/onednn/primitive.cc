@@ -13,6 +13,12 @@ dnnl::engine& cpu_engine() {
   return engine;
 }
 
+std::string version() {
+  const dnnl_version_t* version = dnnl_version();
+  return std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+         std::to_string(version->patch);
+}
+
 SharedBuffers::SharedBuffers() : state_(std::make_unique<State>()) {}
 SharedBuffers::~SharedBuffers() = default;
 

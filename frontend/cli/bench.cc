@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -14,19 +13,23 @@
 
 #include "backends/machine/machine.h"
 #include "backends/machine/roofline.h"
-#include "backends/naive/naive.h"
 #include "frontend/cli/cli.h"
 #include "frontend/cli/summary.h"
 #include "frontend/driver/baseline.h"
 #include "frontend/driver/random_inputs.h"
+#include "frontend/driver/rivals.h"
+#include "frontend/driver/timing.h"
 
 namespace refrain::cli {
 namespace {
+
+constexpr const char* kRivals[] = {"naive", "onednn", "onnxruntime"};
 
 struct Options {
   std::string model;
   std::vector<std::string> shapes;
   std::vector<std::string> against;
+  std::string onnxruntime;  // path of the library
   double seconds = 1;
   int threads = 1;
   bool step = false;
@@ -36,35 +39,6 @@ struct Options {
 
 bool asks_for(const Options& options, std::string_view rival) {
   return std::find(options.against.begin(), options.against.end(), rival) != options.against.end();
-}
-
-struct Timing {
-  double min_us = 0, median_us = 0;
-  size_t runs = 0;
-};
-
-// Repeats f for about `seconds`, at least three times; the first runs, a tenth of the time and at
-// least one, warm up and don't count.
-template <typename F>
-Timing time_runs(double seconds, const F& f) {
-  using Clock = std::chrono::steady_clock;
-  constexpr size_t kMostSamples = 2'000'000;
-  const auto since = [](Clock::time_point begin) {
-    return std::chrono::duration<double>(Clock::now() - begin).count();
-  };
-  const Clock::time_point warm = Clock::now();
-  do {
-    f();
-  } while (since(warm) < seconds / 10);
-  std::vector<double> samples;
-  const Clock::time_point begin = Clock::now();
-  while (samples.size() < 3 || (since(begin) < seconds && samples.size() < kMostSamples)) {
-    const Clock::time_point start = Clock::now();
-    f();
-    samples.push_back(since(start) * 1e6);
-  }
-  std::sort(samples.begin(), samples.end());
-  return {samples.front(), samples[samples.size() / 2], samples.size()};
 }
 
 // NAME=DxDxD; `NAME=` is a scalar. Names may hold a `=` themselves, extents don't: the last one
@@ -141,29 +115,19 @@ Workload make_workload(Graph& graph, const Options& options) {
   return work;
 }
 
-// Empty, with a note on stderr, if the graph can't be unrolled.
-std::optional<Timing> time_naive(const Graph& graph, const Workload& work, Progress& progress,
-                                 const Options& options) {
-  try {
-    const std::unique_ptr<Graph> flat = unrolled(graph, options.limits.limits());
-    naive::Executable naive(*flat, options.threads, options.limits.bytes());
-    for (size_t i = 0; i < work.inputs.size(); ++i) naive.set_input(i, *work.inputs[i].tensor);
-    return time_runs(options.seconds, [&] { naive.run(); });
-  } catch (const Error& error) {
-    progress.clear();
-    fmt::print(stderr, "refrain: no time for naive: {}\n", error.what());
-    return {};
-  }
-}
-
 nlohmann::json optional_number(const std::optional<double>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
 }
 
+struct RivalReport {
+  std::string name, version;
+  std::optional<Timing> timing;
+};
+
 struct Report {
   std::string backend;
   Timing timing;
-  std::optional<Timing> naive;
+  std::vector<RivalReport> rivals;  // that were asked for
   std::optional<double> roofline_us;
   machine::Profile machine;
 };
@@ -183,11 +147,15 @@ void print_json(const Options& options, const Graph& graph, const Workload& work
   json["runs"] = report.timing.runs;
   json["min_us"] = report.timing.min_us;
   json["median_us"] = report.timing.median_us;
-  json["naive_us"] =
-      optional_number(report.naive ? std::optional(report.naive->min_us) : std::nullopt);
-  json["naive_median_us"] =
-      optional_number(report.naive ? std::optional(report.naive->median_us) : std::nullopt);
-  json["onednn_us"] = nullptr;
+  for (const char* rival : kRivals) {
+    json[std::string(rival) + "_us"] = json[std::string(rival) + "_median_us"] = nullptr;
+  }
+  for (const RivalReport& rival : report.rivals) {
+    json[rival.name + "_version"] = rival.version;
+    if (!rival.timing) continue;
+    json[rival.name + "_us"] = rival.timing->min_us;
+    json[rival.name + "_median_us"] = rival.timing->median_us;
+  }
   json["roofline_us"] = optional_number(report.roofline_us);
   json["machine"]["target"] = report.machine.target;
   json["machine"]["peak_gflops"] = report.machine.peak_gflops;
@@ -231,7 +199,10 @@ void print_table(const Options& options, const Graph& graph, const Workload& wor
                timing.runs);
   };
   row("refrain (" + report.backend + ")", report.timing);
-  if (report.naive) row("naive", *report.naive);
+  for (const RivalReport& rival : report.rivals) {
+    const bool own = rival.name == "naive";  // oneDNN's version says nothing of it
+    if (rival.timing) row(own ? rival.name : rival.name + " " + rival.version, *rival.timing);
+  }
   if (report.roofline_us) {
     fmt::print("{:<22} {:>12.2f}\n", "roofline", *report.roofline_us);
   } else {
@@ -239,6 +210,26 @@ void print_table(const Options& options, const Graph& graph, const Workload& wor
         "roofline               not known: the shape of a product or a loop's length is not "
         "constant\n");
   }
+}
+
+// The rivals that were asked for, in the order of kRivals. One that the model doesn't have is noted
+// on stderr.
+std::vector<Rival> prepare_rivals(const Graph& bound, const Workload& work, const Options& options,
+                                  Progress& progress) {
+  const RivalOptions rival_options{options.threads, options.limits.limits()};
+  std::vector<Rival> rivals;
+  for (const std::string name : kRivals) {
+    if (!asks_for(options, name)) continue;
+    progress.show("preparing " + name);
+    rivals.push_back(name == "naive"    ? naive_rival(bound, work.inputs, rival_options)
+                     : name == "onednn" ? onednn_rival(options.model, work.inputs, rival_options)
+                                        : onnxruntime_rival(options.onnxruntime, options.model,
+                                                            bound, work.inputs, rival_options));
+    if (rivals.back().run) continue;
+    progress.clear();
+    fmt::print(stderr, "refrain: no time for {}: {}\n", name, rivals.back().why);
+  }
+  return rivals;
 }
 
 // Times a graph, shapes bound, with its rivals.
@@ -251,22 +242,26 @@ Report measure(const Graph& graph, const Workload& work, const Options& options,
   progress.show("measuring the machine");
   report.machine = machine::measure();
   report.roofline_us = machine::roofline_us(*bound, report.machine, options.threads);
-  if (asks_for(options, "naive")) {
-    progress.show("timing the naive baseline");
-    report.naive = time_naive(*bound, work, progress, options);
-  }
+  const std::vector<Rival> rivals = prepare_rivals(*bound, work, options, progress);
   const Executable executable(std::move(bound), backend_from_name("auto"), limits);
   report.backend = name(executable.backend());
+
   progress.show("timing " + options.model);
-  report.timing = time_runs(options.seconds, [&] { executable.run(work.inputs); });
+  std::vector<std::function<void()>> programs = {[&] { executable.run(work.inputs); }};
+  for (const Rival& rival : rivals) {
+    if (rival.run) programs.push_back(rival.run);
+  }
+  const std::vector<Timing> timings = time_in_turns(programs, options.seconds);
+  report.timing = timings[0];
+  size_t next = 1;
+  for (const Rival& rival : rivals) {
+    report.rivals.push_back({rival.name, rival.version, {}});
+    if (rival.run) report.rivals.back().timing = timings[next++];
+  }
   return report;
 }
 
 int bench(const Options& options) {
-  if (asks_for(options, "onednn")) {
-    throw Error(
-        "not available yet: --against onednn (oneDNN's own recurrent primitive); available: naive");
-  }
   if (!std::isfinite(options.seconds) || options.seconds <= 0 || options.seconds > 3600) {
     throw Error("wrong value of --seconds", "above 0, at most 3600",
                 std::to_string(options.seconds));
@@ -293,15 +288,22 @@ Times a model on random inputs: the fastest and the median of as many runs as fi
 Named dimensions that no --shape gives are 100 if a loop runs over them (time), otherwise 1.
 --step times one streaming step: time is 1.
 
-naive     the recurrence fully unrolled, one op at a time, each matrix product through oneDNN with
-          the same number of threads, no fusion, no hoisting
-roofline  the least time that the hardware allows: the products' operations at the measured peak, and
-          for each step of a loop at least the time to read the weights that the state is multiplied
-          by from the cache level that holds them
+Rivals are timed in turns with the model, a slice of the time each, all with --threads threads:
 
-With --json: model, backend, threads, step, shapes, runs, min_us, median_us, naive_us (the fastest
-run), naive_median_us, onednn_us, roofline_us (null: not asked for, or not to be had) and machine
-{target, peak_gflops, bandwidths [{bytes, gb_per_s}]}, of one core.
+naive        the recurrence fully unrolled, one op at a time, each matrix product through oneDNN, no
+             fusion, no hoisting
+onednn       oneDNN's own recurrent primitive, for an .onnx model that is one RNN, LSTM or GRU of
+             one direction with the activations that it has; the layer only, not what is around it
+onnxruntime  ONNX Runtime's CPU provider, all optimizations; the library is loaded from --onnxruntime
+             or $REFRAIN_ONNXRUNTIME
+roofline     the least time that the hardware allows: the products' operations at the measured peak,
+             and for each step of a loop at least the time to read the weights that the state is
+             multiplied by from the cache level that holds them
+
+With --json: model, backend, threads, step, shapes, runs, min_us, median_us; for each rival NAME_us
+(the fastest run) and NAME_median_us (null: not asked for, or not to be had) and, if asked for,
+NAME_version; roofline_us and machine {target, peak_gflops, bandwidths [{bytes, gb_per_s}]}, of one
+core.
 
 Examples:
   refrain bench model.onnx --shape x=100x1x64 --against naive
@@ -322,11 +324,14 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str();
   command.add_flag("--step", options->step, "Time one streaming step");
   command
-      .add_option("--against", options->against, "Rivals, with commas between them: naive, onednn")
+      .add_option("--against", options->against,
+                  "Rivals, with commas between them: naive, onednn, onnxruntime")
       ->type_name("LIST")
       ->delimiter(',')
       ->allow_extra_args(false)
-      ->check(CLI::IsMember({"naive", "onednn"}));
+      ->check(CLI::IsMember({"naive", "onednn", "onnxruntime"}));
+  command.add_option("--onnxruntime", options->onnxruntime, "Library for --against onnxruntime")
+      ->type_name("PATH");
   command.add_flag("--json", options->json, "Print JSON");
   add_threads_option(command, options->threads);
   add_limit_options(command, options->limits);
