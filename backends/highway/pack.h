@@ -1,0 +1,99 @@
+// How the loop kernel runs a loop on one target: weights packed, epilogues chosen.
+//
+// The units of a stage are cut into blocks of V vectors. The columns of a block are its V vectors
+// of each of the G gates, column g * V + v; weights are packed as
+//
+//   [block][group of columns][product][k][column of the group][lane]
+//
+// so that the sums of a group (at most kMaxColumns) fit into registers, beside each other for all
+// gates of a unit, and reading them is one ascending stream. Missing units of the last vector are
+// zeros.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "backends/highway/recurrent.h"
+#include "hwy/aligned_allocator.h"
+
+namespace refrain::highway {
+
+inline constexpr size_t kMaxColumns = 4;
+inline constexpr size_t kMaxProducts = 8;
+inline constexpr size_t kMaxStates = 64;
+
+// What packing needs to know about a target.
+struct TargetShape {
+  size_t lanes;         // f32 lanes of a vector
+  size_t accumulators;  // vector registers for sums
+};
+
+// Columns [first, first + count) of a block, multiplied at once.
+struct ColumnGroup {
+  size_t first, count;
+  int64_t weights;  // offset within the packed block, in floats
+};
+
+// The shape of some unit blocks.
+struct BlockShape {
+  size_t vectors = 0;  // V
+  std::vector<ColumnGroup> groups;
+  int64_t floats = 0;  // packed, of one block
+};
+
+struct StageProduct {
+  Stream left;
+  int64_t depth;
+};
+
+// Where the program of a stage stores a value.
+struct Store {
+  size_t value;  // of a known program: index of its output; otherwise a register
+  Stream stream;
+  bool in_place;  // a state whose new value may replace the old one at once
+};
+
+struct StagePlan {
+  int64_t units = 0;
+  size_t gates = 0;  // those that the program uses, in its order
+  std::vector<StageProduct> products;
+  BlockShape block;         // of the first `full_blocks` blocks
+  int64_t full_blocks = 0;  // blocks without missing units
+  BlockShape tail;          // of the last block, if vectors is not 0
+  size_t tail_lanes = 0;    // units in its last vector; 0: all
+  // Partial sums of each dot product (1, 2 or 4): term k goes to sum k mod splits. More than one
+  // where there are too few columns to keep the multipliers busy. A property of the stage, not of
+  // the tile, so that every row gets the same bits whatever is computed beside it.
+  size_t splits = 1;
+  hwy::AlignedFreeUniquePtr<float[]> weights;
+  int64_t weight_floats = 0;
+
+  // What sums start from. If every gate has at most one, `initial` has one stream for each gate
+  // (or is empty: zeros), otherwise `initials` lists them by gate.
+  std::vector<Stream> initial;
+  std::vector<std::vector<Stream>> initials;
+  std::vector<float> zeros;  // what gates without a stream in `initial` start from
+
+  std::optional<size_t> known;  // index into kKnownPrograms
+  Program program;              // inputs: the gates, then `inputs`
+  std::vector<Stream> inputs;
+  std::vector<bool> stored_inputs;  // by stream: whether an output stores it as it is
+  std::vector<Store> stores;
+};
+
+// The buffer of a Stream of kind units that stands for StagePlan::zeros.
+inline constexpr size_t kZerosBuffer = ~size_t{0};
+
+struct LoopPlan {
+  std::vector<StagePlan> stages;
+  std::vector<int64_t> state_sizes;
+  std::vector<bool> in_place;  // states with one copy only
+};
+
+// Throws Error if the spec is not consistent.
+LoopPlan plan_loop(const LoopSpec& spec, const TargetShape& target);
+
+}  // namespace refrain::highway

@@ -1,0 +1,234 @@
+// Sums of products for a tile of rows and columns, in registers.
+//
+// Include from code that foreach_target.h compiles again for each target.
+
+#if defined(REFRAIN_BACKENDS_HIGHWAY_PRODUCT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef REFRAIN_BACKENDS_HIGHWAY_PRODUCT_INL_H_
+#undef REFRAIN_BACKENDS_HIGHWAY_PRODUCT_INL_H_
+#else
+#define REFRAIN_BACKENDS_HIGHWAY_PRODUCT_INL_H_
+#endif
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "backends/highway/pack.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace refrain::highway::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+using Vector = hn::Vec<Floats>;
+constexpr size_t kLanes = hn::MaxLanes(Floats());
+
+// Registers for sums: the rest hold a broadcast element of each row, or weights.
+#if HWY_ARCH_ARM_A64 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+constexpr size_t kAccumulators = 24;
+#else
+constexpr size_t kAccumulators = 12;
+#endif
+
+constexpr size_t kMaxTileRows = 8;
+constexpr size_t kMaxTileBlocks = 4;
+
+// The left side of one product: element (row, k) lies at data[row * row_stride + k].
+struct LeftRows {
+  const float* data;
+  int64_t row_stride, depth;
+};
+
+// What sums start from: zeros, what streams hold, or what is where the sums go to.
+enum class Start : uint8_t { zeros, streams, stored };
+
+struct TileArgs {
+  const LeftRows* products;
+  size_t product_count;
+  const float* weights;  // of the first block's group of columns
+  int64_t block_stride;  // floats from one block to the next
+  const int64_t* rows;   // indices of the tile's rows
+  Start start;
+  // For Start::streams: column c of row r of block u starts from
+  // initial[c][rows[r] * initial_stride[c] + unit + u * block_units].
+  const float* const* initial;
+  const int64_t* initial_stride;
+  int64_t unit, block_units;
+  // Sums of column c of row r of block u go to out[column_out[c] + r * row_out + u * block_out].
+  float* out;
+  const size_t* column_out;
+  size_t row_out, block_out;
+};
+
+using TileFunction = void (*)(const TileArgs&);
+
+template <size_t kRows, size_t kBlocks, size_t kColumns>
+using TileSums = std::array<std::array<std::array<Vector, kColumns>, kBlocks>, kRows>;
+
+template <size_t kRows, size_t kBlocks, size_t kColumns>
+HWY_INLINE void InitializeSums(const TileArgs& args, TileSums<kRows, kBlocks, kColumns>& sums) {
+  const Floats d;
+  HWY_UNROLL(8)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(4)
+    for (size_t u = 0; u < kBlocks; ++u) {
+      HWY_UNROLL(4)
+      for (size_t c = 0; c < kColumns; ++c) {
+        if (args.start == Start::streams) {
+          const float* initial = args.initial[c] + args.rows[r] * args.initial_stride[c];
+          sums[r][u][c] =
+              hn::LoadU(d, initial + args.unit + static_cast<int64_t>(u) * args.block_units);
+        } else if (args.start == Start::stored) {
+          sums[r][u][c] =
+              hn::LoadU(d, args.out + args.column_out[c] + r * args.row_out + u * args.block_out);
+        } else {
+          sums[r][u][c] = hn::Zero(d);
+        }
+      }
+    }
+  }
+}
+
+// Adds terms k, ..., k + kSplits - 1 of one product, each to its own partial sums.
+template <size_t kSplits, size_t kRows, size_t kBlocks, size_t kColumns>
+HWY_INLINE void AddTerms(const float* const (&left)[kRows], int64_t k, const float* weights,
+                         int64_t block_stride,
+                         std::array<TileSums<kRows, kBlocks, kColumns>, kSplits>& sums) {
+  const Floats d;
+  HWY_UNROLL(4)
+  for (size_t s = 0; s < kSplits; ++s) {
+    Vector x[kRows];
+    HWY_UNROLL(8)
+    for (size_t r = 0; r < kRows; ++r) x[r] = hn::Set(d, left[r][k + static_cast<int64_t>(s)]);
+    HWY_UNROLL(4)
+    for (size_t u = 0; u < kBlocks; ++u) {
+      HWY_UNROLL(4)
+      for (size_t c = 0; c < kColumns; ++c) {
+        const Vector w = hn::Load(
+            d, weights + static_cast<int64_t>(u) * block_stride + (s * kColumns + c) * kLanes);
+        HWY_UNROLL(8)
+        for (size_t r = 0; r < kRows; ++r) sums[s][r][u][c] = hn::MulAdd(x[r], w, sums[s][r][u][c]);
+      }
+    }
+  }
+}
+
+// The sums of a tile. Their order depends on kSplits only: a row's result is the same in any tile.
+template <size_t kSplits, size_t kRows, size_t kBlocks, size_t kColumns>
+HWY_INLINE void ComputeSums(const TileArgs& args, TileSums<kRows, kBlocks, kColumns>& result) {
+  const Floats d;
+  std::array<TileSums<kRows, kBlocks, kColumns>, kSplits> sums;
+  InitializeSums<kRows, kBlocks, kColumns>(args, sums[0]);
+  HWY_UNROLL(4)
+  for (size_t s = 1; s < kSplits; ++s) {
+    HWY_UNROLL(8)
+    for (size_t r = 0; r < kRows; ++r) {
+      HWY_UNROLL(4)
+      for (size_t u = 0; u < kBlocks; ++u) {
+        HWY_UNROLL(4)
+        for (size_t c = 0; c < kColumns; ++c) sums[s][r][u][c] = hn::Zero(d);
+      }
+    }
+  }
+  const float* HWY_RESTRICT weights = args.weights;
+  const int64_t block_stride = args.block_stride;
+  for (size_t p = 0; p < args.product_count; ++p) {
+    const LeftRows& product = args.products[p];
+    const float* left[kRows];
+    HWY_UNROLL(8)
+    for (size_t r = 0; r < kRows; ++r) left[r] = product.data + args.rows[r] * product.row_stride;
+    const int64_t depth = product.depth;
+    int64_t k = 0;
+    for (; k + static_cast<int64_t>(kSplits) <= depth; k += kSplits) {
+      AddTerms<kSplits, kRows, kBlocks, kColumns>(left, k, weights, block_stride, sums);
+      weights += kSplits * kColumns * kLanes;
+    }
+    if constexpr (kSplits > 1) {
+      for (; k < depth; ++k) {
+        std::array<TileSums<kRows, kBlocks, kColumns>, 1> first{sums[0]};
+        AddTerms<1, kRows, kBlocks, kColumns>(left, k, weights, block_stride, first);
+        sums[0] = first[0];
+        weights += kColumns * kLanes;
+      }
+    }
+  }
+  HWY_UNROLL(8)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(4)
+    for (size_t u = 0; u < kBlocks; ++u) {
+      HWY_UNROLL(4)
+      for (size_t c = 0; c < kColumns; ++c) {
+        Vector sum = sums[0][r][u][c];
+        if constexpr (kSplits == 2) sum = hn::Add(sum, sums[1][r][u][c]);
+        if constexpr (kSplits == 4)
+          sum =
+              hn::Add(hn::Add(sum, sums[1][r][u][c]), hn::Add(sums[2][r][u][c], sums[3][r][u][c]));
+        result[r][u][c] = sum;
+      }
+    }
+  }
+}
+
+template <size_t kSplits, size_t kRows, size_t kBlocks, size_t kColumns>
+void ComputeTile(const TileArgs& args) {
+  const Floats d;
+  TileSums<kRows, kBlocks, kColumns> sums;
+  ComputeSums<kSplits, kRows, kBlocks, kColumns>(args, sums);
+  HWY_UNROLL(8)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(4)
+    for (size_t u = 0; u < kBlocks; ++u) {
+      HWY_UNROLL(4)
+      for (size_t c = 0; c < kColumns; ++c) {
+        float* out = args.out + args.column_out[c] + r * args.row_out + u * args.block_out;
+        hn::StoreU(sums[r][u][c], d, out);
+      }
+    }
+  }
+}
+
+// Rows of a tile of one block, and blocks of a tile of one row.
+constexpr size_t TileRows(size_t splits, size_t columns) {
+  return std::clamp<size_t>(kAccumulators / (splits * columns), 1, kMaxTileRows);
+}
+constexpr size_t TileBlocks(size_t splits, size_t columns) {
+  return std::clamp<size_t>(kAccumulators * 2 / 3 / (splits * columns), 1, kMaxTileBlocks);
+}
+
+template <size_t kSplits, size_t kColumns, size_t... kIndex>
+constexpr auto TilesOfRows(std::index_sequence<kIndex...>) {
+  return std::array<TileFunction, kMaxTileRows>{ComputeTile<kSplits, kIndex + 1, 1, kColumns>...};
+}
+template <size_t kSplits, size_t kColumns, size_t... kIndex>
+constexpr auto TilesOfBlocks(std::index_sequence<kIndex...>) {
+  return std::array<TileFunction, kMaxTileBlocks>{ComputeTile<kSplits, 1, kIndex + 1, kColumns>...};
+}
+
+// [columns - 1][rows - 1] and [columns - 1][blocks - 1].
+struct Tiles {
+  std::array<std::array<TileFunction, kMaxTileRows>, kMaxColumns> rows{};
+  std::array<std::array<TileFunction, kMaxTileBlocks>, kMaxColumns> blocks{};
+};
+
+template <size_t kSplits, size_t... kIndex>
+constexpr Tiles TilesOf(std::index_sequence<kIndex...>) {
+  return {{TilesOfRows<kSplits, kIndex + 1>(
+              std::make_index_sequence<TileRows(kSplits, kIndex + 1)>())...},
+          {TilesOfBlocks<kSplits, kIndex + 1>(
+              std::make_index_sequence<TileBlocks(kSplits, kIndex + 1)>())...}};
+}
+
+// By 1, 2 and 4 partial sums.
+constexpr std::array<Tiles, 3> kTiles{
+    TilesOf<1>(std::make_index_sequence<kMaxColumns>()),
+    TilesOf<2>(std::make_index_sequence<kMaxColumns>()),
+    TilesOf<4>(std::make_index_sequence<kMaxColumns>()),
+};
+
+}  // namespace refrain::highway::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

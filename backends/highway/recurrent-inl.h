@@ -1,0 +1,379 @@
+// The loop over time, stages, unit blocks and rows.
+//
+// Include from code that foreach_target.h compiles again for each target.
+
+#if defined(REFRAIN_BACKENDS_HIGHWAY_RECURRENT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef REFRAIN_BACKENDS_HIGHWAY_RECURRENT_INL_H_
+#undef REFRAIN_BACKENDS_HIGHWAY_RECURRENT_INL_H_
+#else
+#define REFRAIN_BACKENDS_HIGHWAY_RECURRENT_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "backends/highway/epilogues-inl.h"
+#include "backends/highway/pack.h"
+#include "backends/highway/product-inl.h"
+#include "backends/highway/program-inl.h"
+#include "backends/highway/recurrent.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace refrain::highway::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Rows that go through all stages and steps together: their states and left sides stay in the
+// cache.
+constexpr int64_t kChunkRows = 96;
+// Vectors of a panel for a program that isn't known, so that it's interpreted once for all of them.
+constexpr size_t kPanelVectors = 24;
+constexpr size_t kPanelStride = kPanelVectors * kLanes;
+static_assert(kPanelVectors >= kAccumulators);
+
+constexpr size_t kMaxStreams = kMaxRegisters;
+
+// A stage with its streams resolved for one step.
+struct StageStep {
+  const StagePlan* plan;
+  const Tiles* tiles;
+  const int64_t* rows;  // indices of the rows that take part
+  size_t row_count;
+  LeftRows products[kMaxProducts];
+  InputRows inputs[kMaxStreams];
+  OutputRows outputs[kMaxStreams];
+  // By gate, at unit 0; if each gate has one.
+  InputRows initial[kMaxStreams];
+  float* registers;  // [kMaxRegisters][kPanelStride], or the gates of a panel
+};
+
+// One run over one chunk of rows.
+class ChunkRun {
+ public:
+  ChunkRun(const LoopPlan& plan, const RecurrentLoop::Run& run, int64_t row_begin, int64_t row_end)
+      : plan_(plan), run_(run), row_begin_(row_begin), row_end_(row_end) {
+    for (size_t state = 0; state < plan.state_sizes.size(); ++state) {
+      read_[state] = run.state_current[state];
+      write_[state] = plan.in_place[state] ? run.state_current[state] : run.state_next[state];
+    }
+  }
+
+  void Run() {
+    HWY_ALIGN float registers[kMaxRegisters * kPanelStride];
+    step_.registers = registers;
+    int64_t rows[kChunkRows];
+    step_.rows = rows;
+    if (run_.lengths == nullptr) {
+      step_.row_count = static_cast<size_t>(row_end_ - row_begin_);
+      for (int64_t row = row_begin_; row < row_end_; ++row) rows[row - row_begin_] = row;
+    } else if (run_.backward) {
+      // Whenever these rows begin, both copies of their states hold the initial value.
+      for (int64_t row = row_begin_; row < row_end_; ++row)
+        if (run_.lengths[row] < run_.steps) CopyStates(row);
+    }
+    for (int64_t step = 0; step < run_.steps; ++step) {
+      time_ = run_.backward ? run_.steps - 1 - step : step;
+      if (run_.lengths != nullptr) CollectRows(rows);
+      if (step_.row_count > 0) {
+        for (const StagePlan& stage : plan_.stages) RunStage(stage);
+      }
+      SwapStates();
+    }
+    // The caller finds final values where the initial ones were.
+    for (size_t state = 0; state < plan_.state_sizes.size(); ++state) {
+      if (read_[state] == run_.state_current[state]) continue;
+      const int64_t size = plan_.state_sizes[state];
+      const size_t count = static_cast<size_t>((row_end_ - row_begin_) * size);
+      std::memcpy(run_.state_current[state] + row_begin_ * size, read_[state] + row_begin_ * size,
+                  count * sizeof(float));
+    }
+  }
+
+ private:
+  void SwapStates() {
+    for (size_t state = 0; state < plan_.state_sizes.size(); ++state)
+      std::swap(read_[state], write_[state]);
+  }
+
+  // Both copies of a row's states get the value to be read.
+  void CopyStates(int64_t row) {
+    for (size_t state = 0; state < plan_.state_sizes.size(); ++state) {
+      if (plan_.in_place[state]) continue;
+      const int64_t size = plan_.state_sizes[state];
+      std::memcpy(write_[state] + row * size, read_[state] + row * size,
+                  static_cast<size_t>(size) * sizeof(float));
+    }
+  }
+
+  // The rows whose sequence covers this time; the others' results are zeros.
+  void CollectRows(int64_t* rows) {
+    step_.row_count = 0;
+    for (int64_t row = row_begin_; row < row_end_; ++row) {
+      const int64_t length = std::max<int64_t>(run_.lengths[row], 0);
+      if (time_ < length) {
+        rows[step_.row_count++] = row;
+        continue;
+      }
+      if (time_ == length && !run_.backward) CopyStates(row);
+      for (const StagePlan& stage : plan_.stages) {
+        for (const Store& store : stage.stores) {
+          if (store.stream.kind != Stream::Kind::rows) continue;
+          const OutputRows output = Output(store);
+          std::memset(output.data + row * output.row_stride, 0,
+                      static_cast<size_t>(stage.units) * sizeof(float));
+        }
+      }
+    }
+  }
+
+  InputRows Input(const Stream& stream, const StagePlan& stage) const {
+    switch (stream.kind) {
+      case Stream::Kind::rows:
+        return {run_.buffers[stream.buffer] + stream.offset + time_ * stream.time_stride,
+                stream.row_stride};
+      case Stream::Kind::units:
+        if (stream.buffer == kZerosBuffer) return {stage.zeros.data(), 0};
+        return {run_.buffers[stream.buffer] + stream.offset, 0};
+      case Stream::Kind::state:
+        break;
+    }
+    return {read_[stream.buffer] + stream.offset, plan_.state_sizes[stream.buffer]};
+  }
+
+  OutputRows Output(const Store& store) const {
+    const Stream& stream = store.stream;
+    if (stream.kind == Stream::Kind::state)
+      return {write_[stream.buffer] + stream.offset, plan_.state_sizes[stream.buffer], store.value};
+    return {run_.buffers[stream.buffer] + stream.offset + time_ * stream.time_stride,
+            stream.row_stride, store.value};
+  }
+
+  void RunStage(const StagePlan& stage) {
+    step_.plan = &stage;
+    step_.tiles = &kTiles[stage.splits / 2];
+    for (size_t i = 0; i < stage.products.size(); ++i) {
+      const InputRows left = Input(stage.products[i].left, stage);
+      step_.products[i] = {left.data, left.row_stride, stage.products[i].depth};
+    }
+    for (size_t i = 0; i < stage.inputs.size(); ++i)
+      step_.inputs[i] = Input(stage.inputs[i], stage);
+    for (size_t i = 0; i < stage.stores.size(); ++i) step_.outputs[i] = Output(stage.stores[i]);
+    for (size_t g = 0; g < stage.initial.size(); ++g)
+      step_.initial[g] = Input(stage.initial[g], stage);
+
+    const int64_t block_units = static_cast<int64_t>(stage.block.vectors * kLanes);
+    const size_t together = stage.known ? TileBlocksOf(stage) : kPanelVectors / stage.block.vectors;
+    const int64_t step = step_.row_count == 1 ? static_cast<int64_t>(together) : 1;
+    for (int64_t block = 0; block < stage.full_blocks; block += step) {
+      const int64_t count = std::min(step, stage.full_blocks - block);
+      RunBlocks(stage.block, stage.weights.get() + block * stage.block.floats,
+                static_cast<size_t>(count), block * block_units, 0);
+    }
+    if (stage.tail.vectors > 0)
+      RunBlocks(stage.tail, stage.weights.get() + stage.full_blocks * stage.block.floats, 1,
+                stage.full_blocks * block_units, stage.tail_lanes);
+  }
+
+  static size_t TileBlocksOf(const StagePlan& stage) {
+    size_t blocks = kMaxTileBlocks;
+    for (const ColumnGroup& group : stage.block.groups)
+      blocks = std::min(blocks, TileBlocks(stage.splits, group.count));
+    return blocks;
+  }
+
+  // All rows of some unit blocks; of more than one block only for a single row.
+  void RunBlocks(const BlockShape& shape, const float* weights, size_t blocks, int64_t unit,
+                 size_t last) {
+    const StagePlan& stage = *step_.plan;
+    size_t most = kMaxTileRows;
+    for (const ColumnGroup& group : shape.groups)
+      most = std::min(most, TileRows(stage.splits, group.count));
+    const size_t panel_rows = stage.known || blocks > 1
+                                  ? most
+                                  : std::max(kPanelVectors / shape.vectors / most * most, most);
+    // Panels and tiles of nearly equal size: a small last one would leave multipliers idle.
+    const size_t panels = (step_.row_count + panel_rows - 1) / panel_rows;
+    for (size_t panel = 0, row = 0; panel < panels; ++panel) {
+      const size_t rows = (step_.row_count - row + panels - panel - 1) / (panels - panel);
+      RunPanel(shape, weights, blocks, unit, last, row, rows, most);
+      row += rows;
+    }
+  }
+
+  void RunPanel(const BlockShape& shape, const float* weights, size_t blocks, int64_t unit,
+                size_t last, size_t first_row, size_t rows, size_t most) {
+    const StagePlan& stage = *step_.plan;
+    const Panel panel{step_.registers,
+                      kPanelStride,
+                      step_.rows + first_row,
+                      rows,
+                      blocks * shape.vectors,
+                      last,
+                      unit,
+                      step_.inputs,
+                      stage.inputs.size(),
+                      step_.outputs,
+                      stage.stores.size()};
+    const bool listed = !stage.initials.empty();
+    const bool stored = listed || (last != 0 && !stage.initial.empty());
+    if (stored) StoreInitials(panel);
+    const Start start = stored                  ? Start::stored
+                        : stage.initial.empty() ? Start::zeros
+                                                : Start::streams;
+    for (const ColumnGroup& group : shape.groups)
+      RunGroup(shape, group, weights + group.weights, blocks, panel, start, most);
+    if (stage.known) {
+      kKnownFunctions[*stage.known](panel);
+    } else {
+      RunInterpreted(panel);
+    }
+  }
+
+  // The sums of one group of columns of a panel, tile by tile.
+  void RunGroup(const BlockShape& shape, const ColumnGroup& group, const float* weights,
+                size_t blocks, const Panel& panel, Start start, size_t most) {
+    const float* initial[kMaxColumns];
+    int64_t initial_stride[kMaxColumns];
+    size_t column_out[kMaxColumns];
+    for (size_t c = 0; c < group.count; ++c) {
+      const size_t gate = (group.first + c) / shape.vectors;
+      const size_t vector = (group.first + c) % shape.vectors;
+      column_out[c] = gate * kPanelStride + vector * kLanes;
+      if (start != Start::streams) continue;
+      initial[c] = step_.initial[gate].data + vector * kLanes;
+      initial_stride[c] = step_.initial[gate].row_stride;
+    }
+    TileArgs args{step_.products,
+                  step_.plan->products.size(),
+                  weights,
+                  shape.floats,
+                  panel.rows,
+                  start,
+                  initial,
+                  initial_stride,
+                  panel.unit,
+                  static_cast<int64_t>(shape.vectors * kLanes),
+                  panel.gates,
+                  column_out,
+                  panel.vectors * kLanes,
+                  shape.vectors * kLanes};
+    if (blocks > 1) {
+      const size_t together = TileBlocks(step_.plan->splits, group.count);
+      const auto& functions = step_.tiles->blocks[group.count - 1];
+      for (size_t block = 0; block < blocks;) {
+        const size_t count = std::min(together, blocks - block);
+        functions[count - 1](args);
+        block += count;
+        args.weights += static_cast<int64_t>(count) * args.block_stride;
+        args.unit += static_cast<int64_t>(count) * args.block_units;
+        args.out += count * args.block_out;
+      }
+      return;
+    }
+    const auto& functions = step_.tiles->rows[group.count - 1];
+    const size_t tiles = (panel.row_count + most - 1) / most;
+    for (size_t tile = 0, row = 0; tile < tiles; ++tile) {
+      const size_t count = (panel.row_count - row + tiles - tile - 1) / (tiles - tile);
+      functions[count - 1](args);
+      row += count;
+      args.rows += count;
+      args.out += count * args.row_out;
+    }
+  }
+
+  // Calls f(register, row, unit, count) for each vector of a register of the panel.
+  template <class F>
+  static void ForEachVector(const Panel& panel, float* registers, F&& f) {
+    for (size_t r = 0; r < panel.row_count; ++r) {
+      for (size_t j = 0; j < panel.vectors; ++j, registers += kLanes) {
+        const bool partial = panel.last != 0 && j + 1 == panel.vectors;
+        f(registers, panel.rows[r], panel.unit + static_cast<int64_t>(j * kLanes),
+          partial ? panel.last : kLanes);
+      }
+    }
+  }
+
+  // The sums of the streams that gates start from, to where the gates will be.
+  void StoreInitials(const Panel& panel) const {
+    const Floats d;
+    const StagePlan& stage = *step_.plan;
+    for (size_t g = 0; g < stage.gates; ++g) {
+      float* registers = panel.gates + g * kPanelStride;
+      std::fill(registers, registers + panel.row_count * panel.vectors * kLanes, 0.0F);
+      const auto add = [&](const InputRows& input) {
+        ForEachVector(panel, registers, [&](float* to, int64_t row, int64_t unit, size_t count) {
+          const Vector v = LoadFirst(input.data + row * input.row_stride + unit, count);
+          hn::Store(hn::Add(hn::Load(d, to), v), d, to);
+        });
+      };
+      if (stage.initials.empty()) {
+        add(step_.initial[g]);
+      } else {
+        for (const Stream& stream : stage.initials[g]) add(Input(stream, stage));
+      }
+    }
+  }
+
+  void RunInterpreted(const Panel& panel) const {
+    const Floats d;
+    const StagePlan& stage = *step_.plan;
+    const float* values[kMaxRegisters];
+    const size_t inputs = stage.program.inputs;
+    for (size_t r = 0; r < inputs + stage.program.code.size(); ++r)
+      values[r] = panel.gates + r * kPanelStride;
+    for (size_t i = 0; i < panel.input_count; ++i) {
+      const InputRows& input = panel.inputs[i];
+      // Whole vectors of a single row are as good where they lie, unless an output that is stored
+      // before may lie there too.
+      if (panel.row_count == 1 && panel.last == 0 && !stage.stored_inputs[i]) {
+        values[stage.gates + i] = input.data + panel.rows[0] * input.row_stride + panel.unit;
+        continue;
+      }
+      float* registers = panel.gates + (stage.gates + i) * kPanelStride;
+      ForEachVector(panel, registers, [&](float* to, int64_t row, int64_t unit, size_t count) {
+        const float* from = input.data + row * input.row_stride + unit;
+        hn::Store(count == kLanes ? hn::LoadU(d, from) : LoadFirst(from, count), d, to);
+      });
+    }
+    RunTile(d, stage.program.code.data(), stage.program.code.size(),
+            {values, panel.gates, kPanelStride, panel.row_count * panel.vectors * kLanes});
+    for (size_t o = 0; o < panel.output_count; ++o) {
+      const OutputRows& output = panel.outputs[o];
+      float* registers = panel.gates + output.value * kPanelStride;
+      ForEachVector(panel, registers, [&](float* from, int64_t row, int64_t unit, size_t count) {
+        float* to = output.data + row * output.row_stride + unit;
+        if (count == kLanes) {
+          hn::StoreU(hn::Load(d, from), d, to);
+        } else {
+          StoreFirst(hn::Load(d, from), to, count);
+        }
+      });
+    }
+  }
+
+  const LoopPlan& plan_;
+  const RecurrentLoop::Run& run_;
+  const int64_t row_begin_, row_end_;
+  int64_t time_ = 0;
+  float* read_[kMaxStates];
+  float* write_[kMaxStates];
+  StageStep step_;
+};
+
+void RunLoop(const LoopPlan& plan, const RecurrentLoop::Run& run) {
+  const int64_t rows = run.row_end - run.row_begin;
+  if (rows <= 0) return;
+  const int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
+  for (int64_t chunk = 0, row = run.row_begin; chunk < chunks; ++chunk) {
+    const int64_t count = (run.row_end - row + chunks - chunk - 1) / (chunks - chunk);
+    ChunkRun(plan, run, row, row + count).Run();
+    row += count;
+  }
+}
+
+}  // namespace refrain::highway::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

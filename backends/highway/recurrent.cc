@@ -1,0 +1,76 @@
+#include "backends/highway/recurrent.h"
+
+// Vectors in arrays need a size that the compiler knows, which scalable ones haven't.
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backends/highway/recurrent.cc"
+#include "hwy/foreach_target.h"  // must come before highway.h
+// clang-format off
+#include "hwy/highway.h"
+#include "backends/highway/recurrent-inl.h"
+// clang-format on
+
+#include "backends/highway/pack.h"
+
+#ifndef REFRAIN_BACKENDS_HIGHWAY_RECURRENT_CC_
+#define REFRAIN_BACKENDS_HIGHWAY_RECURRENT_CC_
+namespace refrain::highway {
+
+// What one target offers.
+struct LoopKernel {
+  const char* target;
+  TargetShape shape;
+  void (*run)(const LoopPlan&, const RecurrentLoop::Run&);
+};
+
+}  // namespace refrain::highway
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace refrain::highway::HWY_NAMESPACE {
+
+LoopKernel kernel() { return {hwy::TargetName(HWY_TARGET), {kLanes, kAccumulators}, RunLoop}; }
+
+}  // namespace refrain::highway::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace refrain::highway {
+HWY_EXPORT(kernel);
+
+struct RecurrentLoop::Packed {
+  LoopKernel kernel;
+  LoopPlan plan;
+};
+
+RecurrentLoop::RecurrentLoop(const LoopSpec& spec) {
+  const LoopKernel chosen = HWY_DYNAMIC_DISPATCH(kernel)();
+  packed_ = std::make_unique<Packed>(Packed{chosen, plan_loop(spec, chosen.shape)});
+}
+
+RecurrentLoop::~RecurrentLoop() = default;
+
+void RecurrentLoop::run(const Run& run) const { packed_->kernel.run(packed_->plan, run); }
+
+int64_t RecurrentLoop::packed_bytes() const {
+  int64_t floats = 0;
+  for (const StagePlan& stage : packed_->plan.stages) floats += stage.weight_floats;
+  return floats * static_cast<int64_t>(sizeof(float));
+}
+
+std::string RecurrentLoop::describe() const {
+  std::string text = packed_->kernel.target;
+  for (const StagePlan& stage : packed_->plan.stages) {
+    text += "; " + std::to_string(stage.units) + " units x " + std::to_string(stage.gates) +
+            " gates, blocks of " + std::to_string(stage.block.vectors) + " x " +
+            std::to_string(packed_->kernel.shape.lanes) + ", " + std::to_string(stage.splits) +
+            " partial sums, ";
+    text += stage.known
+                ? kKnownPrograms[*stage.known].name
+                : "program of " + std::to_string(stage.program.code.size()) + " instructions";
+  }
+  return text + "; " + std::to_string(packed_bytes()) + " bytes packed";
+}
+
+}  // namespace refrain::highway
+#endif
