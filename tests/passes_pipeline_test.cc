@@ -169,13 +169,13 @@ TEST(DefaultPipeline, ReachesItsFixpoint) {
   %target = dims() {dims = [N, 2]} : i64[2]
   %h = fill(%target) {value = f32[1] (0)} : f32[N, 2]
   %xt = transpose(%x) {perm = [1, 0, 2]} : f32[T, N, 3]
-  %hn, %y = scan state(%hi = %h: f32[N, 2]) scanned(%xi = %xt[0]: f32[N, 3]) stacked([0]) {
-    %wi = constant f32[3, 2] (0.5, -1, 0.25, 2, 1, -0.5)
+  %wi = constant f32[3, 2] (0.5, -1, 0.25, 2, 1, -0.5)
+  %0 = matmul(%xt, %wi) : f32[T, N, 2]
+  %hn, %y = scan state(%hi = %h: f32[N, 2]) scanned(%1 = %0[0]: f32[N, 2]) stacked([0]) {
     %ri = constant f32[2, 2] (0.5, 0.25, -0.75, 1)
-    %0 = matmul(%xi, %wi) : f32[N, 2]
-    %1 = matmul(%hi, %ri) : f32[N, 2]
-    %2 = add(%0, %1) : f32[N, 2]
-    %5 = tanh(%2) : f32[N, 2]
+    %2 = matmul(%hi, %ri) : f32[N, 2]
+    %3 = add(%1, %2) : f32[N, 2]
+    %5 = tanh(%3) : f32[N, 2]
     yield %5, %5
   } : f32[N, 2], f32[T, N, 2]
   %scaled = mul(%y, %keep) : f32[T, N, 2]

@@ -1,0 +1,131 @@
+#include "passes/body_lifter.h"
+
+#include "ir/control.h"
+#include "passes/add_slots.h"
+
+namespace refrain::passes::internal {
+namespace {
+
+bool runs_once(const Node& control, Dim extent) {
+  if (control.op() == Op::scan) return extent.is_constant() && extent.extent() > 0;
+  const LoopView loop(control);
+  const TensorPtr trips = constant_tensor(loop.trip_count()),
+                  condition = constant_tensor(loop.condition());
+  return trips && trips->view().as_ints()[0] > 0 && condition &&
+         condition->view().as_ints()[0] != 0;
+}
+
+}  // namespace
+
+BodyLifter::BodyLifter(Node& control, const BoundSymbols& symbols) : control_(control) {
+  Region& body = control.region();
+  size_t first_invariant = 1, invariants = 0, first_scanned = body.argument_count();
+  axis_.symbols = &symbols;
+  if (control.op() == Op::scan) {
+    const ScanView scan(control);
+    axis_.extent = scan_extent(scan);
+    first_invariant = 0;
+    invariants = scan.invariants();
+    first_scanned = invariants + scan.states();
+  } else {
+    invariants = LoopView(control).invariants();
+  }
+  runs_ = runs_once(control, axis_.extent);
+  for (size_t i = 0; i < body.argument_count(); ++i) {
+    Dependence& dependence = dependence_[body.argument(i)];
+    dependence = Dependence::varying;
+    if (i >= first_invariant && i < first_invariant + invariants) dependence = Dependence::fixed;
+    if (i < first_scanned || !body.argument(i)->type().shape.ranked()) continue;
+    const ScanSlot slot = ScanView(control).scan_slot(i - first_scanned);
+    dependence = slot.reverse ? Dependence::backward : Dependence::forward;
+  }
+  for (const Node* node = body.first(); node; node = node->next()) {
+    const Dependence dependence = classify(*node);
+    for (size_t i = 0; i < node->result_count(); ++i) dependence_[node->result(i)] = dependence;
+  }
+}
+
+Dependence BodyLifter::classify(const Node& node) const {
+  if (node.op() == Op::constant) return Dependence::constant;
+  if (node.op() == Op::dims) return Dependence::fixed;
+  if (node.region_count() > 0 || node.operand_count() == 0) return Dependence::varying;
+  Dependence result = Dependence::constant;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    if (!node.operand(i)) continue;
+    if (!node.operand(i)->type().is_tensor()) return Dependence::varying;
+    const Dependence operand = dependence(node.operand(i));
+    if (operand == Dependence::varying) return operand;
+    if (is_lifted(result) && is_lifted(operand) && operand != result) return Dependence::varying;
+    if (operand > result) result = operand;
+  }
+  for (size_t i = 0; i < node.result_count(); ++i) {
+    if (!node.result(i)->type().is_tensor()) return Dependence::varying;
+  }
+  const bool possible = is_lifted(result) ? can_lift(node) : runs_ || !may_fail(node);
+  return possible ? result : Dependence::varying;
+}
+
+std::vector<bool> BodyLifter::lifted_operands(const Node& node) const {
+  std::vector<bool> lifted(node.operand_count());
+  for (size_t i = 0; i < lifted.size(); ++i) {
+    lifted[i] = node.operand(i) && !is_fixed(dependence(node.operand(i)));
+  }
+  return lifted;
+}
+
+bool BodyLifter::can_lift(const Node& node) const {
+  return internal::can_lift(node, lifted_operands(node), axis_);
+}
+
+void BodyLifter::begin(Node* before) {
+  before_ = before;
+  last_kept_ = before->previous();
+}
+
+Value* BodyLifter::outside(const Value* value) {
+  Value*& known = outside_[value];
+  if (known || !value->is_argument()) return known;
+  if (control_.op() == Op::loop) {
+    return known = control_.operand(LoopView(control_).invariant_operand(value->index() - 1));
+  }
+  const ScanView scan(control_);
+  known = control_.operand(scan.invariant_operand(value->index()));
+  if (value->index() < scan.invariants()) return known;
+  const size_t slot = value->index() - scan.invariants() - scan.states();
+  const Shape& shape = known->type().shape;
+  // The operand's rank is known wherever the slice's is, unless its type says less.
+  if (!shape.ranked()) throw Error("rank of a scanned operand is not known");
+  Builder builder(*control_.parent(), before_);
+  builder.set_node_name(control_.name());
+  return known =
+             move_axis(builder, known, normalize_axis(scan.scan_slot(slot).axis, shape.rank()), 0);
+}
+
+void BodyLifter::emit(const Node& node) {
+  std::vector<Value*> operands = node.operands();
+  for (Value*& operand : operands) operand = operand ? outside(operand) : nullptr;
+  const std::vector<bool> lifted = lifted_operands(node);
+  bool any = false;
+  for (bool one : lifted) any |= one;
+  if (!any) {
+    clone_node(node, *control_.parent(), before_, outside_);
+    return;
+  }
+  Builder builder(*control_.parent(), before_);
+  const std::vector<Value*> results = lift(node, operands, lifted, axis_, builder);
+  for (size_t i = 0; i < results.size(); ++i) outside_[node.result(i)] = results[i];
+}
+
+void BodyLifter::undo() {
+  while (before_->previous() != last_kept_) control_.parent()->erase(before_->previous());
+}
+
+void BodyLifter::finish(Node* before) {
+  for (Node* node = before->previous(); node != last_kept_;) {
+    Node* previous = node->previous();
+    if (node->unused()) before->parent()->erase(node);
+    node = previous;
+  }
+}
+
+}  // namespace refrain::passes::internal
