@@ -1,0 +1,323 @@
+#include "backends/executable/executable.h"
+
+#include <fmt/core.h>
+#include <tbb/task_arena.h>
+#include <tbb/task_group.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "backends/executable/basic_steps.h"
+#include "backends/executable/lower_scan.h"
+#include "backends/executable/lowering.h"
+#include "ir/clone.h"
+#include "ir/error.h"
+
+namespace refrain {
+namespace {
+
+using executable::Buffer;
+using executable::BufferKind;
+using executable::CopyStep;
+using executable::Lowering;
+using executable::OrderedStep;
+using executable::Place;
+using executable::Step;
+using executable::Steps;
+using executable::Storage;
+
+bool is_static(const Value& value) {
+  return value.type().is_tensor() && value.type().shape.is_static();
+}
+
+std::string typed(const Value& value) { return "a value of type " + to_string(value.type()); }
+
+// Why a region can't be prepared; empty if it can.
+std::string obstacle(const Region& region) {
+  for (size_t i = 0; i < region.argument_count(); ++i) {
+    if (!is_static(*region.argument(i))) return typed(*region.argument(i));
+  }
+  for (const Node* node = region.first(); node; node = node->next()) {
+    if (node->op() == Op::yield) continue;
+    const std::string op = "op " + std::string(name(node->op()));
+    const bool leaf = node->op() == Op::constant || node->op() == Op::dims;
+    if (!leaf && node->op() != Op::scan && !reference::find_kernel(node->op())) return op;
+    for (size_t i = 0; i < node->operand_count(); ++i) {
+      if (node->operand(i) && !is_static(*node->operand(i))) return typed(*node->operand(i));
+    }
+    for (size_t i = 0; i < node->result_count(); ++i) {
+      if (!is_static(*node->result(i))) return typed(*node->result(i)) + " of " + op;
+    }
+    if (node->op() == Op::dims) {
+      for (const Dim dim : node->attribute<std::vector<Dim>>(AttributeName::dims)) {
+        if (!dim.is_constant()) return "an extent that is not constant";
+      }
+    }
+    if (node->op() != Op::scan) continue;
+    if (std::string why = obstacle(node->region()); !why.empty()) return why;
+    if (std::string why = executable::scan_obstacle(*node); !why.empty()) return why;
+  }
+  return {};
+}
+
+// Steps of the top level that may run at once.
+using Level = std::vector<Step*>;
+
+// For each step of the top level the number of steps that it has to wait for one after the other:
+// what it reads or writes must have been written, what it overwrites must have been read.
+std::vector<int64_t> levels_of(const std::vector<OrderedStep>& ordered, const Storage& storage,
+                               size_t steps) {
+  struct Access {
+    int64_t written = -1, read = -1;  // levels
+  };
+  std::vector<std::set<std::pair<uint32_t, bool>>> touched(steps);
+  for (const OrderedStep& entry : ordered) {
+    if (!entry.step) continue;
+    for (const Step::Slot& slot : entry.step->slots()) {
+      if (!slot.place.absent()) touched[entry.top].emplace(slot.place.buffer, slot.written);
+    }
+  }
+  std::vector<Access> access(storage.buffers().size());
+  std::vector<int64_t> levels(steps);
+  for (size_t i = 0; i < steps; ++i) {
+    for (const auto& [buffer, written] : touched[i]) {
+      levels[i] = std::max(levels[i], access[buffer].written + 1);
+      if (written) levels[i] = std::max(levels[i], access[buffer].read + 1);
+    }
+    for (const auto& [buffer, written] : touched[i]) {
+      int64_t& last = written ? access[buffer].written : access[buffer].read;
+      last = std::max(last, levels[i]);
+    }
+  }
+  return levels;
+}
+
+}  // namespace
+
+struct PreparedGraph::Plan {
+  Plan(const Graph& source, const PrepareOptions& prepare_options)
+      : graph(clone_graph(source)), options(prepare_options) {
+    Lowering lowering(storage, options);
+    for (size_t i = 0; i < graph->input_count(); ++i) {
+      const Value* input = graph->input(i);
+      lowering.set_place(input, storage.input(i, executable::bytes_of(*input)));
+    }
+    lowering.lower(graph->body(), steps);
+    place_outputs(lowering);
+    ordered = lowering.ordered();
+    order();
+    resolve();
+  }
+
+  // An output is written where the caller wants it, if its buffer is nothing else.
+  void place_outputs(Lowering& lowering) {
+    for (size_t i = 0; i < graph->output_count(); ++i) {
+      const Value* output = graph->output(i);
+      const Place place = lowering.place(output);
+      const Buffer& buffer = storage.buffer(place);
+      const int64_t bytes = executable::bytes_of(*output);
+      if (buffer.kind == BufferKind::arena && place.offset == 0 && buffer.bytes == bytes) {
+        storage.make_output(place, i);
+        continue;
+      }
+      const Place copy = storage.arena(bytes);
+      storage.make_output(copy, i);
+      auto step = std::make_unique<CopyStep>(bytes);
+      step->reads(place);
+      step->writes(copy);
+      lowering.append(steps, std::move(step));
+    }
+  }
+
+  void order() {
+    std::vector<int64_t> level_of_position(ordered.size());
+    if (options.threads <= 1) {
+      std::iota(level_of_position.begin(), level_of_position.end(), int64_t{0});
+    } else {
+      const std::vector<int64_t> level = levels_of(ordered, storage, steps.size());
+      for (size_t p = 0; p < ordered.size(); ++p) level_of_position[p] = level[ordered[p].top];
+      for (size_t i = 0; i < steps.size(); ++i) {
+        const auto at = static_cast<size_t>(level[i]);
+        if (levels.size() <= at) levels.resize(at + 1);
+        levels[at].push_back(steps[i].get());
+      }
+      workers.emplace(options.threads);
+    }
+    storage.plan(level_of_position, options.max_bytes);
+  }
+
+  // Fills in the pointers that never change, and remembers those that a run brings.
+  void resolve() {
+    for (const OrderedStep& entry : ordered) {
+      if (!entry.step) continue;
+      bool external = false;
+      for (size_t i = 0; i < entry.step->slots().size(); ++i) {
+        const Place place = entry.step->slots()[i].place;
+        entry.step->set_pointer(i, storage.resolve(place));
+        if (place.absent()) continue;
+        const Buffer& buffer = storage.buffer(place);
+        if (buffer.kind != BufferKind::input && buffer.kind != BufferKind::output) continue;
+        external = true;
+        fixups.push_back(
+            {entry.step, i, buffer.kind == BufferKind::output, buffer.index, place.offset});
+      }
+      entry.step->rebind();
+      if (external) moving.push_back(entry.step);
+    }
+    bound.assign(graph->input_count() + graph->output_count(), nullptr);
+  }
+
+  void bind(std::span<const Tensor* const> inputs, std::span<Tensor> outputs) {
+    bool moved = false;
+    for (size_t i = 0; i < bound.size(); ++i) {
+      const void* data = i < inputs.size() ? inputs[i]->raw() : outputs[i - inputs.size()].raw();
+      moved |= bound[i] != data;
+      bound[i] = data;
+    }
+    if (!moved) return;
+    for (const Fixup& fixup : fixups) {
+      // Inputs are only read: slots have one type of pointer for all places.
+      char* const base =
+          static_cast<char*>(fixup.output ? outputs[fixup.index].raw()
+                                          : const_cast<void*>(inputs[fixup.index]->raw()));
+      fixup.step->set_pointer(fixup.slot, base + fixup.offset);
+    }
+    for (Step* step : moving) step->rebind();
+  }
+
+  void run_levels() {
+    for (const Level& level : levels) {
+      if (level.size() == 1) {
+        level[0]->run();
+        continue;
+      }
+      tbb::task_group group;
+      for (Step* step : level) {
+        group.run([step] { step->run(); });
+      }
+      group.wait();
+    }
+  }
+
+  struct Fixup {
+    Step* step;
+    size_t slot;
+    bool output;
+    size_t index;
+    int64_t offset;
+  };
+
+  std::unique_ptr<Graph> graph;
+  PrepareOptions options;
+  Storage storage;
+  Steps steps;
+  std::vector<OrderedStep> ordered;  // those inside others too
+  std::vector<Level> levels;         // with more than one thread
+  std::optional<tbb::task_arena> workers;
+  std::vector<Fixup> fixups;
+  std::vector<Step*> moving;
+  std::vector<const void*> bound;  // where inputs and outputs were in the last run
+};
+
+bool PreparedGraph::supports(const Graph& graph, std::string* why) {
+  const std::string found = obstacle(graph.body());
+  if (why) *why = found;
+  return found.empty();
+}
+
+PreparedGraph::PreparedGraph(const Graph& graph, const PrepareOptions& options) {
+  std::string why;
+  if (!supports(graph, &why)) throw Error("this graph can't be prepared: " + why);
+  if (options.threads < 1) {
+    throw Error("wrong number of threads", "1 or more", std::to_string(options.threads));
+  }
+  plan_ = std::make_unique<Plan>(graph, options);
+}
+
+PreparedGraph::~PreparedGraph() = default;
+
+void PreparedGraph::run(std::span<const Tensor* const> inputs, std::span<Tensor> outputs) {
+  const Graph& graph = *plan_->graph;
+  const auto check = [](const Tensor& tensor, const Value& value, const char* what, size_t i) {
+    const std::vector<Dim>& dims = value.type().shape.dims();
+    bool same = tensor.type() == value.type().element && tensor.rank() == dims.size();
+    for (size_t k = 0; k < dims.size() && same; ++k) same = tensor.extents()[k] == dims[k].extent();
+    if (same) return;
+    throw Error(std::string("wrong type of ") + what + " " + std::to_string(i),
+                to_string(value.type()),
+                to_string(ValueType::tensor(tensor.type(), Shape::of_extents(tensor.extents()))));
+  };
+  if (inputs.size() != graph.input_count() || outputs.size() != graph.output_count()) {
+    throw Error("wrong number of inputs or outputs",
+                fmt::format("{} and {}", graph.input_count(), graph.output_count()),
+                fmt::format("{} and {}", inputs.size(), outputs.size()));
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) check(*inputs[i], *graph.input(i), "input", i);
+  for (size_t i = 0; i < outputs.size(); ++i) check(outputs[i], *graph.output(i), "output", i);
+  plan_->bind(inputs, outputs);
+  if (plan_->workers) {
+    plan_->workers->execute([this] { plan_->run_levels(); });
+  } else {
+    for (const std::unique_ptr<Step>& step : plan_->steps) step->run();
+  }
+}
+
+std::vector<Tensor> PreparedGraph::make_outputs() const {
+  std::vector<Tensor> outputs;
+  for (size_t i = 0; i < plan_->graph->output_count(); ++i) {
+    const ValueType& type = plan_->graph->output(i)->type();
+    outputs.emplace_back(type.element, type.shape.extents());
+  }
+  return outputs;
+}
+
+std::string PreparedGraph::describe() const {
+  const Storage& storage = plan_->storage;
+  const auto places = [&](const Step& step, bool written) {
+    std::string text;
+    for (const Step::Slot& slot : step.slots()) {
+      if (slot.place.absent() || slot.written != written) continue;
+      const Buffer& buffer = storage.buffer(slot.place);
+      std::string base;
+      int64_t offset = slot.place.offset;
+      switch (buffer.kind) {
+        case BufferKind::arena:
+          offset += buffer.offset;
+          break;
+        case BufferKind::constant:
+          base = "constant";
+          break;
+        case BufferKind::input:
+          base = fmt::format("%{}", plan_->graph->input(buffer.index)->name());
+          break;
+        case BufferKind::output:
+          base = fmt::format("\"{}\"", plan_->graph->output_names()[buffer.index]);
+          break;
+      }
+      if (offset > 0 || base.empty()) base += fmt::format("+{}", offset);
+      text += (text.empty() ? "" : " ") + base;
+    }
+    return text;
+  };
+  std::string out;
+  for (const OrderedStep& entry : plan_->ordered) {
+    if (!entry.step) continue;
+    const bool inside = entry.step != plan_->steps[entry.top].get();
+    out += fmt::format("{}{:<4} {}\n{}       {} -> {}\n", inside ? "  " : "", entry.top,
+                       entry.step->describe(), inside ? "  " : "", places(*entry.step, false),
+                       places(*entry.step, true));
+  }
+  out += fmt::format("{} steps", plan_->steps.size());
+  if (!plan_->levels.empty()) {
+    out += fmt::format(" in {} levels on {} threads", plan_->levels.size(), plan_->options.threads);
+  }
+  return out + fmt::format(", arena of {} bytes\n", arena_bytes());
+}
+
+int64_t PreparedGraph::arena_bytes() const { return plan_->storage.arena_bytes(); }
+
+}  // namespace refrain

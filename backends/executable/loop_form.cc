@@ -1,0 +1,421 @@
+#include "backends/executable/loop_form.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "backends/executable/pointwise.h"
+#include "backends/executable/stage_writer.h"
+#include "ir/control.h"
+#include "ir/slice.h"
+
+namespace refrain::executable {
+namespace {
+
+using highway::Stream;
+
+// Deepest chain of operations that is followed; deeper bodies run step by step.
+constexpr int kMaxDepth = 500;
+
+// A value as rows: the last axis, and the product of the others.
+struct RowForm {
+  int64_t rows = 1, width = 1;
+};
+
+RowForm row_form(const Value& value) {
+  const std::vector<int64_t> extents = extents_of(value);
+  RowForm form;
+  if (extents.empty()) return form;
+  form.width = extents.back();
+  for (size_t i = 0; i + 1 < extents.size(); ++i) form.rows *= extents[i];
+  return form;
+}
+
+// Follows what a body yields back to its arguments, piece by piece: columns [offset, offset +
+// width) of a value are one expression.
+class Finder {
+ public:
+  Finder(const Lowering& lowering, const Node& node, int64_t steps)
+      : lowering_(lowering), node_(node), view_(node), steps_(steps) {}
+
+  std::optional<LoopForm> run();
+
+ private:
+  struct Piece {
+    const Value* value;
+    int64_t offset, width;
+    auto operator<=>(const Piece&) const = default;
+  };
+
+  bool find_rows();
+  bool find_sequences();
+  size_t fail() {
+    failed_ = true;
+    return 0;
+  }
+  size_t buffer(const Value* value, bool written);
+  std::optional<Stream> whole_stream(const Value* whole, ScanSlot slot, int64_t width,
+                                     bool written);
+
+  size_t expression(const Value* value, int64_t offset, int64_t width);
+  size_t make(const Piece& piece);
+  size_t argument(const Value* value, const Piece& piece);
+  size_t outside(const Value* inner, const Value* outer, const Piece& piece);
+  size_t operation(const Node& node, const Piece& piece);
+  size_t sum(const Node& node, const Piece& piece);
+  void addends(const Value* value, const Piece& piece, bool root, std::vector<size_t>& terms);
+  size_t operand(const Value* value, const Value* result, const Piece& piece);
+  size_t product(const Node& node, const Piece& piece);
+  bool add_terms(const Value* left, int64_t row, const Tensor& weights, int64_t column,
+                 Expression& gate);
+  size_t concatenation(const Node& node, const Piece& piece);
+  size_t split(const Node& node, const Value* result, const Piece& piece);
+  size_t slice(const Node& node, const Piece& piece);
+
+  const Lowering& lowering_;
+  const Node& node_;
+  const ScanView view_;
+  const int64_t steps_;
+  int64_t rows_ = 0;
+  bool backward_ = false;
+  bool failed_ = false;
+  int depth_ = 0;
+  StageWriter writer_;
+  LoopForm form_;
+  std::map<Piece, size_t> known_;
+  std::map<std::pair<const Value*, bool>, size_t> buffers_;
+};
+
+bool is_f32(const Value& value) { return value.type().element == ElementType::f32; }
+
+bool Finder::find_rows() {
+  rows_ = -1;
+  const auto agree = [&](const Value& value) {
+    const RowForm form = row_form(value);
+    if (rows_ < 0) rows_ = form.rows;
+    return is_f32(value) && form.rows == rows_ && form.rows > 0 && form.width > 0;
+  };
+  for (size_t i = 0; i < view_.states(); ++i) {
+    if (!agree(*view_.state_argument(i))) return false;
+    form_.spec.state_sizes.push_back(row_form(*view_.state_argument(i)).width);
+  }
+  for (size_t i = 0; i < view_.stacked(); ++i) {
+    if (!view_.stacked_result(i)->unused() && !agree(*view_.stacked_slice(i))) return false;
+  }
+  return rows_ > 0;
+}
+
+// Which sequence each row belongs to, the same for all states and slices.
+bool Finder::find_sequences() {
+  if (!view_.has_lengths()) return true;
+  // With lengths the loop itself runs backward; without, each slot may have its own direction.
+  for (size_t i = 0; i < view_.scanned(); ++i) backward_ |= view_.scan_slot(i).reverse;
+  for (size_t i = 0; i < view_.stacked(); ++i) backward_ |= view_.stack_slot(i).reverse;
+  const auto agree = [&](const Value& value) {
+    const std::vector<int64_t> extents = extents_of(value);
+    const size_t axis = normalize_axis(view_.batch_axis(), extents.size());
+    if (axis + 1 == extents.size()) return false;
+    int64_t inner = 1;
+    for (size_t i = axis + 1; i + 1 < extents.size(); ++i) inner *= extents[i];
+    std::vector<int64_t> sequences;
+    for (int64_t row = 0; row < rows_; ++row) sequences.push_back(row / inner % extents[axis]);
+    if (form_.sequence_of_row.empty()) form_.sequence_of_row = sequences;
+    return form_.sequence_of_row == sequences;
+  };
+  for (size_t i = 0; i < view_.states(); ++i) {
+    if (!agree(*view_.state_argument(i))) return false;
+  }
+  for (size_t i = 0; i < view_.stacked(); ++i) {
+    if (!view_.stacked_result(i)->unused() && !agree(*view_.stacked_slice(i))) return false;
+  }
+  return true;
+}
+
+size_t Finder::buffer(const Value* value, bool written) {
+  const auto [found, fresh] = buffers_.try_emplace({value, written}, form_.buffers.size());
+  if (fresh) form_.buffers.push_back({value, 0, written});
+  return found->second;
+}
+
+// How the slices of a scanned or stacked tensor lie in it, if their rows are equally far apart.
+std::optional<Stream> Finder::whole_stream(const Value* whole, ScanSlot slot, int64_t width,
+                                           bool written) {
+  const std::vector<int64_t> extents = extents_of(*whole);
+  const size_t axis = normalize_axis(slot.axis, extents.size());
+  if (axis + 1 == extents.size() && !(width == 1 && rows_ == 1)) return {};
+  int64_t before = 1, between = 1;
+  for (size_t i = 0; i < axis; ++i) before *= extents[i];
+  for (size_t i = axis + 1; i + 1 < extents.size(); ++i) between *= extents[i];
+  Stream stream;
+  stream.buffer = buffer(whole, written);
+  stream.time_stride = between * width;
+  if (before == 1) {
+    stream.row_stride = width;
+  } else if (between == 1) {
+    stream.row_stride = steps_ * width;
+  } else {
+    return {};
+  }
+  if (slot.reverse && !view_.has_lengths()) {
+    stream.offset = (steps_ - 1) * stream.time_stride;
+    stream.time_stride = -stream.time_stride;
+  }
+  return stream;
+}
+
+size_t Finder::expression(const Value* value, int64_t offset, int64_t width) {
+  if (failed_) return 0;
+  const Piece piece{value, offset, width};
+  const auto found = known_.find(piece);
+  if (found != known_.end()) return found->second;
+  if (++depth_ > kMaxDepth) fail();
+  const size_t made = failed_ ? 0 : make(piece);
+  --depth_;
+  known_[piece] = made;
+  return made;
+}
+
+size_t Finder::make(const Piece& piece) {
+  const Value* value = piece.value;
+  if (value->is_argument()) return argument(value, piece);
+  const Node& node = *value->node();
+  if (!is_f32(*value)) return fail();
+  switch (node.op()) {
+    case Op::constant:
+      return outside(value, value, piece);
+    case Op::reshape:
+    case Op::squeeze:
+    case Op::unsqueeze:
+      // The same rows and columns; other shapes in between don't matter.
+      if (row_form(*value).width != row_form(*node.operand(0)).width) return fail();
+      return expression(node.operand(0), piece.offset, piece.width);
+    case Op::split:
+      return split(node, value, piece);
+    case Op::slice:
+      return slice(node, piece);
+    case Op::concat:
+      return concatenation(node, piece);
+    case Op::matmul:
+      return product(node, piece);
+    case Op::add:
+      return sum(node, piece);
+    default:
+      return operation(node, piece);
+  }
+}
+
+size_t Finder::argument(const Value* value, const Piece& piece) {
+  if (!is_f32(*value)) return fail();
+  const size_t index = value->index(), invariants = view_.invariants();
+  if (index < invariants) {
+    return outside(value, node_.operand(view_.invariant_operand(index)), piece);
+  }
+  if (row_form(*value).rows != rows_) return fail();
+  Stream stream;
+  if (index < invariants + view_.states()) {
+    stream.kind = Stream::Kind::state;
+    stream.buffer = index - invariants;
+    stream.row_stride = row_form(*value).width;
+  } else {
+    const size_t slot = index - invariants - view_.states();
+    const auto whole = whole_stream(node_.operand(view_.scanned_operand(slot)),
+                                    view_.scan_slot(slot), row_form(*value).width, false);
+    if (!whole) return fail();
+    stream = *whole;
+  }
+  stream.offset += piece.offset;
+  return writer_.stream(stream, piece.width);
+}
+
+// An invariant or a constant: one number, one row for all rows, or rows that stay.
+size_t Finder::outside(const Value* inner, const Value* outer, const Piece& piece) {
+  const Tensor* tensor = inner == outer && inner->node()
+                             ? inner->node()->attribute<TensorPtr>(AttributeName::value).get()
+                             : lowering_.constant(outer);
+  if (const auto number = single_element(tensor)) return writer_.constant(*number, piece.width);
+  const RowForm form = row_form(*inner);
+  Stream stream;
+  if (form.rows == 1) {
+    stream.kind = Stream::Kind::units;
+  } else if (form.rows == rows_) {
+    stream.row_stride = form.width;
+  } else {
+    return fail();
+  }
+  stream.buffer = buffer(outer, false);
+  stream.offset = piece.offset;
+  return writer_.stream(stream, piece.width);
+}
+
+// The operand of an element-wise node at the place of a piece of its result.
+size_t Finder::operand(const Value* value, const Value* result, const Piece& piece) {
+  const RowForm form = row_form(*value), whole = row_form(*result);
+  if (form.width == whole.width) return expression(value, piece.offset, piece.width);
+  const Tensor* tensor = lowering_.constant(value);
+  if (value->node() && value->node()->op() == Op::constant) {
+    tensor = value->node()->attribute<TensorPtr>(AttributeName::value).get();
+  } else if (value->is_argument() && value->index() < view_.invariants()) {
+    tensor = lowering_.constant(node_.operand(view_.invariant_operand(value->index())));
+  }
+  const auto number = single_element(tensor);
+  return number ? writer_.constant(*number, piece.width) : fail();
+}
+
+size_t Finder::operation(const Node& node, const Piece& piece) {
+  const auto instruction = instruction_of(node);
+  const int64_t rows = row_form(*node.result()).rows;
+  if (!instruction || (rows != rows_ && rows != 1)) return fail();
+  std::vector<size_t> operands;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    operands.push_back(operand(node.operand(i), node.result(), piece));
+  }
+  return failed_ ? 0 : writer_.operation(*instruction, std::move(operands), piece.width);
+}
+
+// The addends of a sum of sums that nothing else reads.
+void Finder::addends(const Value* value, const Piece& piece, bool root,
+                     std::vector<size_t>& terms) {
+  const Node* node = value->node();
+  const bool inside = node && node->op() == Op::add && (root || value->has_one_use()) &&
+                      row_form(*value).width == row_form(*piece.value).width &&
+                      ++depth_ <= kMaxDepth;
+  if (!inside) {
+    terms.push_back(operand(value, piece.value, piece));
+    return;
+  }
+  addends(node->operand(0), piece, false, terms);
+  addends(node->operand(1), piece, false, terms);
+  --depth_;
+}
+
+// Products that meet in a sum become one gate.
+size_t Finder::sum(const Node& node, const Piece& piece) {
+  const int64_t rows = row_form(*node.result()).rows;
+  if (rows != rows_ && rows != 1) return fail();
+  std::vector<size_t> terms;
+  addends(node.result(), piece, true, terms);
+  return failed_ ? 0 : writer_.sum(terms, piece.width);
+}
+
+size_t Finder::product(const Node& node, const Piece& piece) {
+  const Value* right = node.operand(1);
+  const Tensor* weights = lowering_.constant(right);
+  if (right->node() && right->node()->op() == Op::constant) {
+    weights = right->node()->attribute<TensorPtr>(AttributeName::value).get();
+  } else if (right->is_argument() && right->index() < view_.invariants()) {
+    weights = lowering_.constant(node_.operand(view_.invariant_operand(right->index())));
+  }
+  if (!weights || weights->rank() != 2 || weights->size() == 0) return fail();
+  if (weights->type() != ElementType::f32 || row_form(*node.result()).rows != rows_) return fail();
+  Expression gate;
+  gate.kind = Expression::Kind::gate;
+  gate.width = piece.width;
+  if (!add_terms(node.operand(0), 0, *weights, piece.offset, gate)) return fail();
+  // A gate that only one reader has may be merged into a sum; views of the product count as one.
+  gate.shared = !node.result()->has_one_use();
+  return writer_.gate(std::move(gate));
+}
+
+// Terms of left * weights[row.., column..], one for each part that the left side is put together
+// of.
+bool Finder::add_terms(const Value* left, int64_t row, const Tensor& weights, int64_t column,
+                       Expression& gate) {
+  const Node* node = left->node();
+  const RowForm form = row_form(*left);
+  if (node && node->op() == Op::concat) {
+    const auto rank = static_cast<int64_t>(extents_of(*left).size());
+    const int64_t axis = node->integer(AttributeName::axis);
+    if (axis == -1 || axis + 1 == rank) {
+      for (size_t i = 0; i < node->operand_count(); ++i) {
+        const Value* part = node->operand(i);
+        if (row_form(*part).width == 0) continue;
+        if (++depth_ > kMaxDepth || !add_terms(part, row, weights, column, gate)) return false;
+        --depth_;
+        row += row_form(*part).width;
+      }
+      return true;
+    }
+  }
+  if (form.rows != rows_) return false;
+  const size_t source = expression(left, 0, form.width);
+  if (failed_) return false;
+  gate.terms.push_back({source, &weights, row, column});
+  return true;
+}
+
+size_t Finder::concatenation(const Node& node, const Piece& piece) {
+  const auto rank = static_cast<int64_t>(extents_of(*piece.value).size());
+  const int64_t axis = node.integer(AttributeName::axis);
+  if (axis != -1 && axis + 1 != rank) return fail();
+  int64_t begin = 0;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    const int64_t width = row_form(*node.operand(i)).width;
+    if (piece.offset >= begin && piece.offset + piece.width <= begin + width) {
+      return expression(node.operand(i), piece.offset - begin, piece.width);
+    }
+    begin += width;
+  }
+  return fail();
+}
+
+size_t Finder::split(const Node& node, const Value* result, const Piece& piece) {
+  const auto rank = static_cast<int64_t>(extents_of(*result).size());
+  const int64_t axis = node.integer(AttributeName::axis);
+  if (axis != -1 && axis + 1 != rank) return fail();
+  int64_t begin = piece.offset;
+  for (size_t i = 0; i < result->index(); ++i) begin += row_form(*node.result(i)).width;
+  return expression(node.operand(0), begin, piece.width);
+}
+
+size_t Finder::slice(const Node& node, const Piece& piece) {
+  const auto ints = [&](size_t i) -> std::optional<std::vector<int64_t>> {
+    const Value* value = node.operand(i);
+    if (!value || !value->node() || value->node()->op() != Op::constant) return {};
+    return value->node()->attribute<TensorPtr>(AttributeName::value)->view().as_ints();
+  };
+  const auto begins = ints(1), ends = ints(2), axes = ints(3), steps = ints(4);
+  if (!begins || !ends || begins->size() != 1 || ends->size() != 1) return fail();
+  if ((node.operand(3) && !axes) || (node.operand(4) && !steps)) return fail();
+  const std::vector<int64_t> extents = extents_of(*node.operand(0));
+  const size_t axis = normalize_axis(axes ? (*axes)[0] : 0, extents.size());
+  if (axis + 1 != extents.size()) return fail();
+  const SliceBounds bounds =
+      clamp_slice(extents[axis], (*begins)[0], (*ends)[0], steps ? (*steps)[0] : 1);
+  if (bounds.step != 1 && bounds.count > 1) return fail();
+  return expression(node.operand(0), bounds.begin + piece.offset, piece.width);
+}
+
+std::optional<LoopForm> Finder::run() {
+  if (!find_rows() || !find_sequences()) return {};
+  for (size_t i = 0; i < view_.states(); ++i) {
+    const int64_t width = form_.spec.state_sizes[i];
+    const size_t next = expression(view_.next_state(i), 0, width);
+    Stream stream;
+    stream.kind = Stream::Kind::state;
+    stream.buffer = i;
+    stream.row_stride = width;
+    if (failed_) return {};
+    writer_.output(next, stream);
+  }
+  for (size_t i = 0; i < view_.stacked(); ++i) {
+    const Value* whole = view_.stacked_result(i);
+    if (whole->unused()) continue;
+    const int64_t width = row_form(*view_.stacked_slice(i)).width;
+    const size_t slice = expression(view_.stacked_slice(i), 0, width);
+    const auto stream = whole_stream(whole, view_.stack_slot(i), width, true);
+    if (failed_ || !stream) return {};
+    writer_.output(slice, *stream);
+  }
+  if (!writer_.write(rows_, form_)) return {};
+  form_.shape = {.steps = steps_, .rows = rows_, .backward = backward_};
+  return std::move(form_);
+}
+
+}  // namespace
+
+std::optional<LoopForm> find_loop_form(const Lowering& lowering, const Node& node, int64_t steps) {
+  return Finder(lowering, node, steps).run();
+}
+
+}  // namespace refrain::executable

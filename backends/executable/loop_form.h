@@ -1,0 +1,35 @@
+// Internal to executables: scan bodies in the form that the loop kernel runs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "backends/executable/loop_step.h"
+#include "backends/executable/lowering.h"
+#include "backends/highway/recurrent.h"
+
+namespace refrain::executable {
+
+// A buffer of the loop: a value of the graph, or scratch of so many floats.
+struct LoopBuffer {
+  const Value* value = nullptr;
+  int64_t temporary = 0;
+  bool written = false;
+};
+
+struct LoopForm {
+  highway::LoopSpec spec;
+  LoopShape shape;
+  std::vector<LoopBuffer> buffers;
+  std::vector<int64_t> sequence_of_row;     // if the scan has lengths
+  std::vector<std::vector<float>> weights;  // that spec's weight sources point to
+};
+
+// The loop that a scan of `steps` >= 1 steps is, or none. It is one if every state is f32 rows
+// [..., N] of one number of rows, and what is yielded is made of states, slices, invariants and
+// constants (rows, or one row for all) by element-wise operations, products with constant 2-D
+// weights, and splits, slices and concatenations along the last axis.
+std::optional<LoopForm> find_loop_form(const Lowering& lowering, const Node& node, int64_t steps);
+
+}  // namespace refrain::executable

@@ -1,0 +1,198 @@
+#include "backends/executable/lower_scan.h"
+
+#include <utility>
+#include <vector>
+
+#include "backends/executable/loop_form.h"
+#include "backends/executable/loop_step.h"
+#include "backends/executable/scan_step.h"
+#include "ir/builder.h"
+#include "ir/error.h"
+
+namespace refrain::executable {
+namespace {
+
+// As many steps as the reference backend lets loops take that no memory bounds.
+constexpr int64_t kMaxUnboundedSteps = 200'000;
+
+bool runs_backward(const ScanView& view) {
+  bool backward = false;
+  for (size_t i = 0; i < view.scanned(); ++i) backward |= view.scan_slot(i).reverse;
+  for (size_t i = 0; i < view.stacked(); ++i) backward |= view.stack_slot(i).reverse;
+  return backward;
+}
+
+Cut cut_of(const Value& whole, ScanSlot slot) {
+  const std::vector<int64_t> extents = extents_of(whole);
+  const size_t axis = normalize_axis(slot.axis, extents.size());
+  Cut cut{1, static_cast<int64_t>(size_of(whole.type().element)), slot.reverse};
+  for (size_t i = 0; i < axis; ++i) cut.outer *= extents[i];
+  for (size_t i = axis + 1; i < extents.size(); ++i) cut.inner *= extents[i];
+  return cut;
+}
+
+Batches batches_of(const Value& value, int64_t batch_axis) {
+  const std::vector<int64_t> extents = extents_of(value);
+  const size_t axis = normalize_axis(batch_axis, extents.size());
+  Batches batches{1, static_cast<int64_t>(size_of(value.type().element))};
+  for (size_t i = 0; i < axis; ++i) batches.outer *= extents[i];
+  for (size_t i = axis + 1; i < extents.size(); ++i) batches.inner *= extents[i];
+  return batches;
+}
+
+void lower_step_by_step(Lowering& lowering, const ScanView& view, const Node& node, int64_t count,
+                        Steps& steps) {
+  Storage& storage = lowering.storage();
+  auto scan = std::make_unique<ScanStep>(count);
+  for (size_t i = 0; i < view.invariants(); ++i) {
+    lowering.alias(view.invariant_argument(i), node.operand(view.invariant_operand(i)));
+  }
+  for (size_t i = 0; i < view.states(); ++i) {
+    lowering.set_place(view.state_argument(i), lowering.allocate(view.final_state(i)));
+  }
+  for (size_t i = 0; i < view.scanned(); ++i) {
+    const Value* whole = node.operand(view.scanned_operand(i));
+    scan->add_slice(lowering.place(whole), lowering.allocate(view.slice_argument(i)),
+                    cut_of(*whole, view.scan_slot(i)));
+  }
+  const int64_t begin = lowering.take_position();
+  lowering.enter();
+  Steps body;
+  lowering.lower(view.body(), body);
+  lowering.leave();
+  scan->set_body(std::move(body));
+
+  if (view.has_lengths()) {
+    const Value& lengths = *view.lengths();
+    scan->add_lengths(lowering.place(&lengths), lengths.type().element,
+                      element_count(extents_of(lengths)), runs_backward(view));
+  }
+  const auto batches = [&](const Value& value) {
+    return view.has_lengths() ? batches_of(value, view.batch_axis()) : Batches();
+  };
+  for (size_t i = 0; i < view.states(); ++i) {
+    const Value* next = view.next_state(i);
+    const Place place = lowering.place(next);
+    bool reads_other = false;
+    for (size_t k = 0; k < view.states(); ++k) {
+      reads_other |= place.buffer == lowering.place(view.state_argument(k)).buffer;
+    }
+    const int64_t bytes = bytes_of(*next);
+    scan->add_state(lowering.place(node.operand(view.state_operand(i))),
+                    lowering.place(view.state_argument(i)), place,
+                    reads_other ? storage.arena(bytes) : Place(), bytes, batches(*next));
+  }
+  for (size_t i = 0; i < view.stacked(); ++i) {
+    const Value* whole = view.stacked_result(i);
+    const Place to = lowering.allocate(whole);
+    if (whole->unused()) continue;
+    scan->add_stack(lowering.place(view.stacked_slice(i)), to, cut_of(*whole, view.stack_slot(i)),
+                    batches(*view.stacked_slice(i)));
+  }
+  // Slices are there from the start, and slots must outlive the body's last step.
+  for (const Step::Slot& slot : scan->slots()) storage.touch(slot.place, begin);
+  lowering.append(steps, std::move(scan));
+}
+
+void lower_to_kernel(Lowering& lowering, const ScanView& view, const Node& node, LoopForm& form,
+                     Steps& steps) {
+  Storage& storage = lowering.storage();
+  const auto floats = [](int64_t count) { return count * static_cast<int64_t>(sizeof(float)); };
+  auto step = std::make_unique<LoopStep>(form.spec, form.shape, lowering.options().threads);
+  for (size_t i = 0; i < view.states(); ++i) lowering.allocate(view.final_state(i));
+  for (size_t i = 0; i < view.stacked(); ++i) lowering.allocate(view.stacked_result(i));
+  for (const LoopBuffer& buffer : form.buffers) {
+    if (buffer.value && buffer.value->region() != node.parent()) {
+      // A constant of the body, which has no steps that would give it a place.
+      lowering.set_place(
+          buffer.value,
+          storage.constant(buffer.value->node()->attribute<TensorPtr>(AttributeName::value)));
+    }
+    if (buffer.temporary > 0) {
+      step->writes(storage.arena(floats(buffer.temporary)));
+    } else if (buffer.written) {
+      step->writes(lowering.place(buffer.value));
+    } else {
+      step->reads(lowering.place(buffer.value));
+    }
+  }
+  for (size_t i = 0; i < view.states(); ++i) {
+    step->add_state(lowering.place(node.operand(view.state_operand(i))),
+                    lowering.place(view.final_state(i)),
+                    storage.arena(bytes_of(*view.final_state(i))));
+  }
+  if (view.has_lengths()) {
+    const Value& lengths = *view.lengths();
+    step->add_lengths(lowering.place(&lengths), lengths.type().element,
+                      element_count(extents_of(lengths)), std::move(form.sequence_of_row));
+  }
+  lowering.append(steps, std::move(step));
+}
+
+}  // namespace
+
+std::optional<int64_t> scan_steps(const Node& node) {
+  const ScanView view(node);
+  std::optional<int64_t> steps;
+  for (size_t i = 0; i < view.scanned(); ++i) {
+    const Value& whole = *node.operand(view.scanned_operand(i));
+    const std::vector<int64_t> extents = extents_of(whole);
+    const int64_t extent = extents[normalize_axis(view.scan_slot(i).axis, extents.size())];
+    if (steps && *steps != extent) return {};
+    steps = extent;
+  }
+  if (view.has_trip_count()) {
+    const TensorPtr trips = constant_tensor(view.trip_count());
+    if (!trips || trips->size() != 1) return {};
+    const int64_t count = trips->view().as_ints()[0];
+    if (count < 0 || (steps && *steps != count)) return {};
+    steps = count;
+  }
+  return steps;
+}
+
+std::string scan_obstacle(const Node& node) {
+  const ScanView view(node);
+  const std::optional<int64_t> steps = scan_steps(node);
+  if (!steps) return "a scan whose number of steps is not constant";
+  bool reads = false;
+  for (size_t i = 0; i < view.scanned(); ++i) {
+    reads |= bytes_of(*node.operand(view.scanned_operand(i))) > 0;
+  }
+  if (!reads && *steps > kMaxUnboundedSteps) return "a scan of too many steps";
+  const auto same = [](const Value* a, const Value* b) {
+    return a->type().element == b->type().element && a->type().shape == b->type().shape;
+  };
+  for (size_t i = 0; i < view.states(); ++i) {
+    const Value* argument = view.state_argument(i);
+    if (!same(argument, view.next_state(i)) || !same(argument, view.final_state(i)) ||
+        !same(argument, node.operand(view.state_operand(i)))) {
+      return "a state whose shape changes";
+    }
+  }
+  if (!view.has_lengths()) return {};
+  const int64_t count = element_count(extents_of(*view.lengths()));
+  const auto fits = [&](const Value* value) {
+    const std::vector<int64_t> extents = extents_of(*value);
+    const auto rank = static_cast<int64_t>(extents.size());
+    const int64_t axis = view.batch_axis() < 0 ? view.batch_axis() + rank : view.batch_axis();
+    return axis >= 0 && axis < rank && extents[static_cast<size_t>(axis)] == count;
+  };
+  bool all = view.lengths()->type().shape.rank() == 1;
+  for (size_t i = 0; i < view.states(); ++i) all = all && fits(view.next_state(i));
+  for (size_t i = 0; i < view.stacked(); ++i) all = all && fits(view.stacked_slice(i));
+  return all ? "" : "lengths that don't fit the batch axis";
+}
+
+void lower_scan(Lowering& lowering, const Node& node, Steps& steps) {
+  const ScanView view(node);
+  const int64_t count = *scan_steps(node);
+  if (count > 0) {
+    if (std::optional<LoopForm> form = find_loop_form(lowering, node, count)) {
+      return lower_to_kernel(lowering, view, node, *form, steps);
+    }
+  }
+  lower_step_by_step(lowering, view, node, count, steps);
+}
+
+}  // namespace refrain::executable

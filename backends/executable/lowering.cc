@@ -1,0 +1,429 @@
+#include "backends/executable/lowering.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "backends/executable/basic_steps.h"
+#include "backends/executable/loop_step.h"
+#include "backends/executable/lower_copy.h"
+#include "backends/executable/lower_scan.h"
+#include "backends/onednn/kernels.h"
+#include "ir/builder.h"
+#include "ir/error.h"
+
+namespace refrain::executable {
+namespace {
+
+// Registers that a group may use for its inputs, constants and nodes; the rest is for the product.
+constexpr size_t kGroupRegisters = highway::kMaxRegisters - 8;
+
+// Nodes that something needs, the yield above all.
+std::unordered_set<const Node*> live_nodes(const Region& region) {
+  std::unordered_set<const Node*> live;
+  for (const Node* node = region.last(); node; node = node->previous()) {
+    bool used = node->op() == Op::yield;
+    for (size_t i = 0; i < node->result_count() && !used; ++i) {
+      for (const Use* use = node->result(i)->first_use(); use && !used; use = use->next()) {
+        used = live.contains(use->user());
+      }
+    }
+    if (used) live.insert(node);
+  }
+  return live;
+}
+
+bool is_constant_op(Op op) { return op == Op::constant || op == Op::dims; }
+
+TensorPtr tensor_of_dims(const Node& node) {
+  std::vector<int64_t> extents;
+  for (const Dim dim : node.attribute<std::vector<Dim>>(AttributeName::dims)) {
+    if (!dim.is_constant()) {
+      throw Error("an extent is not known before the run", "a constant", to_string(dim));
+    }
+    extents.push_back(dim.extent());
+  }
+  return std::make_shared<const Tensor>(Tensor::of_ints(extents));
+}
+
+// Whether inference must see the operands' elements to know that they fit the op.
+bool depends_on_elements(const Node& node, const Lowering& lowering) {
+  if (is_elementwise(node.op())) return false;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    const Value* operand = node.operand(i);
+    if (operand && is_integer(operand->type().element) && !lowering.constant(operand)) return true;
+  }
+  return false;
+}
+
+// A bias or the like: one row for all rows of the result.
+bool is_row(const std::vector<int64_t>& operand, int64_t columns) {
+  return !operand.empty() && operand.back() == columns && element_count(operand) == columns;
+}
+
+// For a product of these sizes oneDNN's blocking over the depth is worth a second pass for the
+// epilogue; below, its call alone costs more than the product.
+bool large_product(int64_t rows, int64_t depth, int64_t columns) {
+  return rows >= 64 && depth * columns >= 512 * 512;
+}
+
+}  // namespace
+
+std::vector<int64_t> extents_of(const Value& value) { return value.type().shape.extents(); }
+
+int64_t bytes_of(const Value& value) { return byte_count(value.type().element, extents_of(value)); }
+
+Place Lowering::place(const Value* value) const { return value ? places_.at(value) : Place(); }
+
+Place Lowering::allocate(const Value* value) {
+  const Place place = storage_.arena(bytes_of(*value));
+  set_place(value, place);
+  return place;
+}
+
+const Tensor* Lowering::constant(const Value* value) const {
+  const auto found = constants_.find(value);
+  return found == constants_.end() ? nullptr : found->second;
+}
+
+void Lowering::alias(const Value* argument, const Value* outside) {
+  set_place(argument, place(outside));
+  if (const Tensor* tensor = constant(outside)) constants_[argument] = tensor;
+}
+
+void Lowering::order(Step& step) {
+  for (const Step::Slot& slot : step.slots()) storage_.touch(slot.place, position_);
+  ordered_.push_back({&step, position_++, top_});
+}
+
+void Lowering::append(Steps& steps, std::unique_ptr<Step> step) {
+  order(*step);
+  steps.push_back(std::move(step));
+  if (depth_ == 0) ++top_;
+}
+
+void Lowering::lower(const Region& region, Steps& steps) {
+  const std::unordered_set<const Node*> live = live_nodes(region);
+  for (const Node* node = region.first(); node; node = node->next()) {
+    if (!live.contains(node)) continue;
+    try {
+      lower_node(*node, steps);
+    } catch (Error& error) {
+      error.at_node(node->display_name(), std::string(name(node->op())));
+      throw;
+    }
+  }
+}
+
+void Lowering::lower_node(const Node& node, Steps& steps) {
+  if (is_constant_op(node.op())) {
+    TensorPtr tensor = node.op() == Op::dims ? tensor_of_dims(node)
+                                             : node.attribute<TensorPtr>(AttributeName::value);
+    constants_[node.result()] = tensor.get();
+    set_place(node.result(), storage_.constant(std::move(tensor)));
+    return;
+  }
+  if (lower_pointwise(node, steps)) return;
+  for (size_t i = 0; i < node.operand_count(); ++i) need(node.operand(i), steps);
+  if (node.op() == Op::yield) return;
+  const bool control = node.op() == Op::scan;
+  bool empty = !control;
+  for (size_t i = 0; i < node.result_count(); ++i) empty = empty && bytes_of(*node.result(i)) == 0;
+  if (empty) {
+    for (size_t i = 0; i < node.result_count(); ++i) allocate(node.result(i));
+    return;
+  }
+  if (control) return lower_scan(*this, node, steps);
+  if (lower_as_copy(*this, node, steps)) return;
+  if (start_product(node, steps)) return;
+  if (lower_by_onednn(node, steps)) return;
+  lower_by_reference(node, steps);
+}
+
+Lowering::Group* Lowering::group_of(const Value* value) const {
+  const auto found = open_.find(value);
+  return found == open_.end() ? nullptr : found->second;
+}
+
+void Lowering::need(const Value* value, Steps& steps) {
+  if (Group* group = value ? group_of(value) : nullptr) flush(*group, steps);
+}
+
+bool Lowering::fits(const Group& group, const Node& node) const {
+  if (extents_of(*node.result()) != group.extents) return false;
+  uint64_t splits = group.splits;
+  size_t inputs = group.inputs.size() + node.operand_count();
+  if (inputs + 2 * (group.nodes.size() + 1) > kGroupRegisters) return false;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    const Value* operand = node.operand(i);
+    if (group_of(operand) == &group || single_element(constant(operand))) continue;
+    const std::vector<int64_t> extents = extents_of(*operand);
+    splits &= splits_of(extents, group.extents);
+    if (group.product && extents != group.extents && !is_row(extents, group.extents.back()))
+      return false;
+  }
+  return splits != 0;
+}
+
+bool Lowering::lower_pointwise(const Node& node, Steps& steps) {
+  if (!instruction_of(node) || bytes_of(*node.result()) == 0) return false;
+  const std::vector<int64_t> extents = extents_of(*node.result());
+  std::vector<Group*> candidates;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    Group* group = group_of(node.operand(i));
+    if (group && group->extents == extents &&
+        std::find(candidates.begin(), candidates.end(), group) == candidates.end()) {
+      candidates.push_back(group);
+    }
+  }
+  // Groups that are open read only what has been emitted, so any two of one shape may be one, but
+  // for their products.
+  if (candidates.size() > 2 ||
+      std::count_if(candidates.begin(), candidates.end(),
+                    [](const Group* group) { return group->product; }) > 1) {
+    candidates.resize(1);
+  }
+  std::sort(candidates.begin(), candidates.end(),
+            [](const Group* a, const Group* b) { return a->product && !b->product; });
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    Group* group = group_of(node.operand(i));
+    if (group && std::find(candidates.begin(), candidates.end(), group) == candidates.end()) {
+      flush(*group, steps);
+    }
+  }
+  if (candidates.size() == 2) {
+    Group &into = *candidates[0], &from = *candidates[1];
+    bool fit =
+        (into.splits & from.splits) != 0 &&
+        into.inputs.size() + from.inputs.size() + 2 * (into.nodes.size() + from.nodes.size()) <=
+            kGroupRegisters;
+    for (const Value* input : from.inputs) {
+      fit = fit && (!into.product || extents_of(*input) == extents ||
+                    is_row(extents_of(*input), extents.back()));
+    }
+    if (fit) {
+      for (const Node* moved : from.nodes) {
+        into.nodes.push_back(moved);
+        open_[moved->result()] = &into;
+      }
+      into.inputs.insert(from.inputs.begin(), from.inputs.end());
+      into.splits &= from.splits;
+      from.nodes.clear();
+    } else {
+      flush(from, steps);
+    }
+    candidates.resize(1);
+  }
+  Group* group = candidates.empty() ? nullptr : candidates[0];
+  if (group && !fits(*group, node)) {
+    flush(*group, steps);
+    group = nullptr;
+  }
+  if (!group) {
+    Group fresh;
+    fresh.extents = extents;
+    fresh.splits = ~uint64_t{0};
+    if (!fits(fresh, node)) return false;
+    group = groups_.emplace_back(std::make_unique<Group>(std::move(fresh))).get();
+  }
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    const Value* operand = node.operand(i);
+    if (group_of(operand) == group || single_element(constant(operand))) continue;
+    group->inputs.insert(operand);
+    group->splits &= splits_of(extents_of(*operand), extents);
+  }
+  group->nodes.push_back(&node);
+  open_[node.result()] = group;
+  return true;
+}
+
+bool Lowering::start_product(const Node& node, Steps& steps) {
+  if (node.op() != Op::matmul || node.result()->type().element != ElementType::f32) return false;
+  const Tensor* weights = constant(node.operand(1));
+  if (!weights || weights->rank() != 2 || weights->size() == 0) return false;
+  const std::vector<int64_t> left = extents_of(*node.operand(0));
+  if (left.empty()) return false;
+  const int64_t rows = element_count(left) / weights->extents()[0];
+  const bool by_onednn = options_.kernels == KernelChoice::onednn ||
+                         (options_.kernels == KernelChoice::automatic &&
+                          large_product(rows, weights->extents()[0], weights->extents()[1]));
+  if (by_onednn && lower_by_onednn(node, steps)) return true;
+  Group& group = *groups_.emplace_back(std::make_unique<Group>());
+  group.product = &node;
+  group.extents = extents_of(*node.result());
+  group.splits = ~uint64_t{0};
+  open_[node.result()] = &group;
+  return true;
+}
+
+void Lowering::flush(Group& group, Steps& steps) {
+  std::unordered_set<const Node*> members(group.nodes.begin(), group.nodes.end());
+  std::vector<const Value*> made, results;
+  if (group.product) made.push_back(group.product->result());
+  for (const Node* node : group.nodes) made.push_back(node->result());
+  for (const Value* value : made) {
+    open_.erase(value);
+    bool outside = false;
+    for (const Use* use = value->first_use(); use && !outside; use = use->next()) {
+      outside = !members.contains(use->user());
+    }
+    if (outside) results.push_back(value);
+  }
+  if (group.product) {
+    flush_product(group, steps, results);
+  } else if (!group.nodes.empty()) {
+    flush_program(group, steps, results);
+  }
+}
+
+namespace {
+
+// Writes a group's nodes as a program whose first registers are `inputs`.
+class ProgramWriter {
+ public:
+  ProgramWriter(const Lowering& lowering, const std::vector<const Value*>& inputs)
+      : lowering_(lowering) {
+    program_.inputs = inputs.size();
+    for (const Value* input : inputs) registers_.emplace(input, next_++);
+  }
+
+  void add(const Node& node) {
+    highway::Instruction instruction = *instruction_of(node);
+    for (size_t i = 0; i < node.operand_count(); ++i) {
+      instruction.operands[i] = operand(node.operand(i));
+    }
+    instruction.result = static_cast<uint8_t>(next_);
+    registers_[node.result()] = next_++;
+    program_.code.push_back(instruction);
+  }
+
+  highway::Program finish(const std::vector<const Value*>& results) {
+    for (const Value* result : results) {
+      program_.outputs.push_back(static_cast<uint8_t>(registers_.at(result)));
+    }
+    return std::move(program_);
+  }
+
+ private:
+  uint8_t operand(const Value* value) {
+    const auto found = registers_.find(value);
+    if (found != registers_.end()) return static_cast<uint8_t>(found->second);
+    highway::Instruction instruction{highway::Operation::constant,
+                                     static_cast<uint8_t>(next_),
+                                     {0, 0, 0},
+                                     *single_element(lowering_.constant(value)),
+                                     0};
+    program_.code.push_back(instruction);
+    registers_[value] = next_;
+    return static_cast<uint8_t>(next_++);
+  }
+
+  const Lowering& lowering_;
+  highway::Program program_;
+  std::unordered_map<const Value*, size_t> registers_;
+  size_t next_ = 0;
+};
+
+// In the order of first use, so that equal graphs give equal programs.
+std::vector<const Value*> ordered_inputs(const std::vector<const Node*>& nodes,
+                                         const std::unordered_set<const Value*>& inputs) {
+  std::vector<const Value*> ordered;
+  for (const Node* node : nodes) {
+    for (size_t i = 0; i < node->operand_count(); ++i) {
+      const Value* operand = node->operand(i);
+      if (inputs.contains(operand) &&
+          std::find(ordered.begin(), ordered.end(), operand) == ordered.end()) {
+        ordered.push_back(operand);
+      }
+    }
+  }
+  return ordered;
+}
+
+}  // namespace
+
+void Lowering::flush_program(Group& group, Steps& steps, const std::vector<const Value*>& results) {
+  const std::vector<const Value*> inputs = ordered_inputs(group.nodes, group.inputs);
+  ProgramWriter writer(*this, inputs);
+  for (const Node* node : group.nodes) writer.add(*node);
+  // The widest columns that all inputs allow.
+  size_t k = 0;
+  while (!(group.splits >> k & 1)) ++k;
+  const std::span<const int64_t> extents(group.extents);
+  std::vector<ProgramStep::Input> strides;
+  for (const Value* input : inputs) {
+    const OperandStrides s = strides_at(extents_of(*input), extents, k);
+    strides.push_back({s.row, s.column});
+  }
+  auto step =
+      std::make_unique<ProgramStep>(writer.finish(results), element_count(extents.first(k)),
+                                    element_count(extents.subspan(k)), strides, options_.threads);
+  for (const Value* input : inputs) step->reads(place(input));
+  for (const Value* result : results) step->writes(allocate(result));
+  append(steps, std::move(step));
+}
+
+void Lowering::flush_product(Group& group, Steps& steps, const std::vector<const Value*>& results) {
+  const Node& product = *group.product;
+  const Tensor& weights = *constant(product.operand(1));
+  const int64_t depth = weights.extents()[0], columns = weights.extents()[1];
+  const int64_t rows = element_count(extents_of(*product.operand(0))) / depth;
+  const std::vector<const Value*> inputs = ordered_inputs(group.nodes, group.inputs);
+
+  std::vector<const Value*> registers = {product.result()};
+  registers.insert(registers.end(), inputs.begin(), inputs.end());
+  ProgramWriter writer(*this, registers);
+  for (const Node* node : group.nodes) writer.add(*node);
+
+  highway::Stage stage;
+  stage.units = columns;
+  stage.gates = 1;
+  highway::Product& p = stage.products.emplace_back();
+  p.left.row_stride = depth;
+  p.depth = depth;
+  p.weights = {weights.data<float>().data(), columns, columns};
+  stage.program = writer.finish(results);
+  size_t buffer = 1;
+  for (const Value* input : inputs) {
+    const bool moves = extents_of(*input) == group.extents;
+    highway::Stream& stream = stage.inputs.emplace_back();
+    stream.kind = moves ? highway::Stream::Kind::rows : highway::Stream::Kind::units;
+    stream.buffer = buffer++;
+    stream.row_stride = moves ? columns : 0;
+  }
+  for (size_t i = 0; i < results.size(); ++i) {
+    highway::Stream& stream = stage.outputs.emplace_back();
+    stream.buffer = buffer++;
+    stream.row_stride = columns;
+  }
+  highway::LoopSpec spec;
+  spec.stages.push_back(std::move(stage));
+  auto step =
+      std::make_unique<LoopStep>(spec, LoopShape{.steps = 1, .rows = rows}, options_.threads);
+  step->reads(place(product.operand(0)));
+  for (const Value* input : inputs) step->reads(place(input));
+  for (const Value* result : results) step->writes(allocate(result));
+  append(steps, std::move(step));
+}
+
+bool Lowering::lower_by_onednn(const Node& node, Steps& steps) {
+  std::vector<const Tensor*> constants;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    constants.push_back(node.operand(i) ? constant(node.operand(i)) : nullptr);
+  }
+  std::unique_ptr<StepKernel> kernel = onednn::make_kernel(node, constants);
+  if (!kernel) return false;
+  auto step = std::make_unique<KernelStep>(node, std::move(kernel));
+  for (size_t i = 0; i < node.operand_count(); ++i) step->reads(place(node.operand(i)));
+  for (size_t i = 0; i < node.result_count(); ++i) step->writes(allocate(node.result(i)));
+  append(steps, std::move(step));
+  return true;
+}
+
+void Lowering::lower_by_reference(const Node& node, Steps& steps) {
+  auto step = std::make_unique<ReferenceStep>(node, depends_on_elements(node, *this));
+  for (size_t i = 0; i < node.operand_count(); ++i) step->reads(place(node.operand(i)));
+  for (size_t i = 0; i < node.result_count(); ++i) step->writes(allocate(node.result(i)));
+  append(steps, std::move(step));
+}
+
+}  // namespace refrain::executable

@@ -1,0 +1,110 @@
+// Internal to executables: from the nodes of a region to steps.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "backends/executable/executable.h"
+#include "backends/executable/pointwise.h"
+#include "backends/executable/step.h"
+#include "backends/executable/storage.h"
+#include "ir/graph.h"
+
+namespace refrain::executable {
+
+// A step with its place in the order of the run.
+struct OrderedStep {
+  Step* step = nullptr;
+  int64_t position = 0;
+  size_t top = 0;  // index of the step of the top level that it is or belongs to
+};
+
+std::vector<int64_t> extents_of(const Value& value);
+int64_t bytes_of(const Value& value);
+
+// Lowers regions; values and constants of all of them are known to it by their addresses. The graph
+// must outlive the steps.
+class Lowering {
+ public:
+  Lowering(Storage& storage, const PrepareOptions& options)
+      : storage_(storage), options_(options) {}
+
+  // Appends the steps of a region, whose arguments have been given places. What the region yields
+  // has a place afterwards. Throws Error for what supports() refuses.
+  void lower(const Region& region, Steps& steps);
+
+  Storage& storage() { return storage_; }
+  const PrepareOptions& options() const { return options_; }
+
+  Place place(const Value* value) const;  // absent for null
+  void set_place(const Value* value, Place place) { places_[value] = place; }
+  // A new arena buffer for the value.
+  Place allocate(const Value* value);
+  // The tensor that a value always has; null if it is none.
+  const Tensor* constant(const Value* value) const;
+  // An argument stands for a value outside.
+  void alias(const Value* argument, const Value* outside);
+
+  // Takes a position for a step and touches the buffers of its slots. Steps are ordered by their
+  // calls; a step with others inside it is placed before and after them.
+  void order(Step& step);
+  void append(Steps& steps, std::unique_ptr<Step> step);
+
+  // A position between steps.
+  int64_t take_position() {
+    ordered_.push_back({nullptr, position_, top_});
+    return position_++;
+  }
+
+  const std::vector<OrderedStep>& ordered() const { return ordered_; }
+  // Steps inside other steps count as part of those.
+  void enter() { ++depth_; }
+  void leave() { --depth_; }
+
+ private:
+  // Element-wise nodes that will be one program, not emitted yet; perhaps with a product whose
+  // epilogue they are. Everything from outside that they read has a place already.
+  struct Group {
+    std::vector<const Node*> nodes;
+    const Node* product = nullptr;
+    std::vector<int64_t> extents;
+    uint64_t splits = 0;
+    std::unordered_set<const Value*> inputs;
+  };
+
+  void lower_node(const Node& node, Steps& steps);
+  bool lower_view(const Node& node);
+  bool lower_copy(const Node& node, Steps& steps);
+  bool lower_pointwise(const Node& node, Steps& steps);
+  bool start_product(const Node& node, Steps& steps);
+  bool lower_by_onednn(const Node& node, Steps& steps);
+  void lower_by_reference(const Node& node, Steps& steps);
+
+  Group* group_of(const Value* value) const;
+  // Whether the group may take in the node, and what it reads besides the group's own values.
+  bool fits(const Group& group, const Node& node) const;
+  // Emits what a value needs to have a place.
+  void need(const Value* value, Steps& steps);
+  void flush(Group& group, Steps& steps);
+  void flush_program(Group& group, Steps& steps, const std::vector<const Value*>& results);
+  void flush_product(Group& group, Steps& steps, const std::vector<const Value*>& results);
+
+  Storage& storage_;
+  const PrepareOptions& options_;
+  std::unordered_map<const Value*, Place> places_;
+  std::unordered_map<const Value*, const Tensor*> constants_;
+  std::unordered_map<const Value*, Group*> open_;  // of values whose group is not emitted yet
+  std::deque<std::unique_ptr<Group>> groups_;
+  std::vector<OrderedStep> ordered_;
+  int64_t position_ = 0;
+  size_t top_ = 0;  // steps of the top level so far
+  int depth_ = 0;
+};
+
+}  // namespace refrain::executable

@@ -1,0 +1,25 @@
+// Internal to executables: loops over rows on the workers of the arena that a run is in.
+#pragma once
+
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace refrain::executable {
+
+// Calls f(begin, end) on consecutive parts of 0..rows-1, at most `threads` of them and none smaller
+// than `grain` rows, and waits for all. With one part, on the caller and without the scheduler.
+// Whoever calls it with more than one thread does so inside the task arena that bounds them.
+template <typename F>
+void for_rows(int threads, int64_t rows, int64_t grain, const F& f) {
+  const int64_t parts = std::min<int64_t>(threads, rows / std::max<int64_t>(1, grain));
+  if (parts <= 1) {
+    if (rows > 0) f(int64_t{0}, rows);
+    return;
+  }
+  tbb::parallel_for(int64_t{0}, parts,
+                    [&](int64_t part) { f(rows * part / parts, rows * (part + 1) / parts); });
+}
+
+}  // namespace refrain::executable
