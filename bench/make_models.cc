@@ -1,0 +1,98 @@
+// Writes the models that bench/grid.py times: one recurrent layer of one direction, X [T, B, H] in,
+// Y [T, 1, B, H] out, T and B free.
+//
+// usage: make_models FOLDER CELL HIDDEN   CELL is LSTM, GRU (linear_before_reset) or RNN (Tanh);
+// writes FOLDER/CELL_HIDDEN.onnx
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <fstream>
+#include <random>
+#include <string>
+#include <string_view>
+
+#include "frontend/onnx/proto.h"
+
+namespace {
+
+constexpr int64_t kMaxHidden = 4096;
+
+// Uniform in +-1/sqrt(H), as frameworks start layers, so that no gate saturates.
+void add_weights(onnx::GraphProto& graph, const std::string& name, int64_t rows, int64_t columns,
+                 int64_t hidden, std::mt19937& engine) {
+  const float bound = 1 / std::sqrt(static_cast<float>(hidden));
+  std::uniform_real_distribution<float> uniform(-bound, bound);
+  onnx::TensorProto& tensor = *graph.add_initializer();
+  tensor.set_name(name);
+  tensor.set_data_type(onnx::TensorProto::FLOAT);
+  tensor.add_dims(1);
+  tensor.add_dims(rows);
+  if (columns > 0) tensor.add_dims(columns);
+  for (int64_t i = 0; i < rows * std::max<int64_t>(columns, 1); ++i)
+    tensor.add_float_data(uniform(engine));
+}
+
+void set_type(onnx::ValueInfoProto& value, const std::string& name, bool directions,
+              int64_t hidden) {
+  value.set_name(name);
+  auto& type = *value.mutable_type()->mutable_tensor_type();
+  type.set_elem_type(onnx::TensorProto::FLOAT);
+  auto& shape = *type.mutable_shape();
+  shape.add_dim()->set_dim_param("T");
+  if (directions) shape.add_dim()->set_dim_value(1);
+  shape.add_dim()->set_dim_param("B");
+  shape.add_dim()->set_dim_value(hidden);
+}
+
+void set_integer(onnx::NodeProto& node, const std::string& name, int64_t value) {
+  onnx::AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(onnx::AttributeProto::INT);
+  attribute.set_i(value);
+}
+
+onnx::ModelProto make_model(const std::string& cell, int64_t hidden) {
+  std::mt19937 engine(1);
+  const int64_t gates = cell == "LSTM" ? 4 : cell == "GRU" ? 3 : 1;
+  onnx::ModelProto model;
+  model.set_ir_version(7);
+  model.add_opset_import()->set_version(14);
+  onnx::GraphProto& graph = *model.mutable_graph();
+  graph.set_name(cell);
+  set_type(*graph.add_input(), "X", false, hidden);
+  set_type(*graph.add_output(), "Y", true, hidden);
+  add_weights(graph, "W", gates * hidden, hidden, hidden, engine);
+  add_weights(graph, "R", gates * hidden, hidden, hidden, engine);
+  add_weights(graph, "B", 2 * gates * hidden, 0, hidden, engine);
+  onnx::NodeProto& node = *graph.add_node();
+  node.set_op_type(cell);
+  for (const char* input : {"X", "W", "R", "B"}) node.add_input(input);
+  node.add_output("Y");
+  set_integer(node, "hidden_size", hidden);
+  if (cell == "GRU") set_integer(node, "linear_before_reset", 1);
+  return model;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string cell = argc == 4 ? argv[2] : "";
+  const std::string_view size = argc == 4 ? argv[3] : "";
+  int64_t hidden = 0;
+  const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), hidden);
+  if ((cell != "LSTM" && cell != "GRU" && cell != "RNN") || error != std::errc() ||
+      end != size.data() + size.size() || hidden < 1 || hidden > kMaxHidden) {
+    fmt::print(stderr, "usage: make_models FOLDER LSTM|GRU|RNN HIDDEN (1 to {})\n", kMaxHidden);
+    return 2;
+  }
+  const std::string path = fmt::format("{}/{}_{}.onnx", argv[1], cell, hidden);
+  std::ofstream file(path, std::ios::binary);
+  if (!make_model(cell, hidden).SerializeToOstream(&file) || !file.flush()) {
+    fmt::print(stderr, "make_models: can't write {}\n", path);
+    return 2;
+  }
+  return 0;
+}
