@@ -122,11 +122,29 @@ HWY_AFTER_NAMESPACE();
 namespace refrain::highway {
 namespace {
 HWY_EXPORT(RunProgram);
+
+// Whether the whole space can be walked as if it were one row.
+bool one_row(const Program& program, int64_t columns, const ArrayOperand* inputs,
+             const int64_t* result_row_strides) {
+  for (size_t i = 0; i < program.inputs; ++i) {
+    const bool element = inputs[i].row_stride == 0 && inputs[i].column_stride == 0;
+    const bool dense = inputs[i].row_stride == columns && inputs[i].column_stride == 1;
+    if (!element && !dense) return false;
+  }
+  return std::all_of(result_row_strides, result_row_strides + program.outputs.size(),
+                     [columns](int64_t stride) { return stride == columns; });
+}
+
 }  // namespace
 
 void run_program(const Program& program, int64_t rows, int64_t columns, const ArrayOperand* inputs,
                  float* const* results, const int64_t* result_row_strides) {
   if (rows <= 0 || columns <= 0) return;
+  // Short rows would be copied piece by piece.
+  if (rows > 1 && one_row(program, columns, inputs, result_row_strides)) {
+    columns *= rows;
+    rows = 1;
+  }
   HWY_DYNAMIC_DISPATCH(RunProgram)
   (program, rows, columns, inputs, results, result_row_strides);
 }
