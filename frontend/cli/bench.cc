@@ -2,21 +2,17 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "backends/machine/machine.h"
 #include "backends/machine/roofline.h"
 #include "frontend/cli/cli.h"
-#include "frontend/cli/summary.h"
+#include "frontend/cli/workload.h"
 #include "frontend/driver/baseline.h"
-#include "frontend/driver/random_inputs.h"
 #include "frontend/driver/rivals.h"
 #include "frontend/driver/timing.h"
 
@@ -26,7 +22,7 @@ namespace {
 constexpr const char* kRivals[] = {"naive", "onednn", "onnxruntime"};
 
 struct Options {
-  std::string model;
+  std::string model, backend = "auto";
   std::vector<std::string> shapes;
   std::vector<std::string> against;
   std::string onnxruntime;  // path of the library
@@ -39,80 +35,6 @@ struct Options {
 
 bool asks_for(const Options& options, std::string_view rival) {
   return std::find(options.against.begin(), options.against.end(), rival) != options.against.end();
-}
-
-// NAME=DxDxD; `NAME=` is a scalar. Names may hold a `=` themselves, extents don't: the last one
-// counts.
-std::pair<size_t, std::vector<int64_t>> parse_shape(const Graph& graph,
-                                                    const std::string& argument) {
-  const size_t at = argument.rfind('=');
-  size_t input = 0;
-  while (input < graph.input_count() && graph.input(input)->name() != argument.substr(0, at))
-    ++input;
-  if (at == std::string::npos || input == graph.input_count()) {
-    throw Error("--shape names no input of the model: " + argument,
-                "NAME=DxDxD, where NAME is one of the inputs\n" + input_list(graph));
-  }
-  std::vector<int64_t> extents;
-  const char* position = argument.data() + at + 1;
-  const char* const end = argument.data() + argument.size();
-  while (position != end) {
-    int64_t extent = -1;
-    const auto [next, error] = std::from_chars(position, end, extent);
-    if (error != std::errc() || extent < 0 || (next != end && (*next != 'x' || next + 1 == end))) {
-      throw Error("wrong shape in --shape", "extents with an x between them, such as 100x1x64",
-                  argument);
-    }
-    extents.push_back(extent);
-    position = next == end ? end : next + 1;
-  }
-  return {input, extents};
-}
-
-// The graph's symbols bound, and the inputs to time it with.
-struct Workload {
-  SymbolBinding symbols;
-  std::map<std::string, int64_t> defaults;  // that nobody asked for
-  std::vector<RuntimeValue> inputs;
-};
-
-// Dimensions that have no name can't be bound through symbols: they become constants of the input's
-// type.
-Workload make_workload(Graph& graph, const Options& options) {
-  Workload work;
-  if (options.step) {
-    const std::set<std::string> time = time_symbols(graph);
-    if (time.empty()) {
-      throw Error(
-          "--step wants a model that scans a named dimension; this one has no time to step along");
-    }
-    for (const std::string& symbol : time) work.symbols.bind(symbol, 1);
-  }
-  for (const std::string& argument : options.shapes) {
-    const auto [input, extents] = parse_shape(graph, argument);
-    Value& value = *graph.input(input);
-    work.symbols.bind(value.type(), extents, value.name());
-    if (!value.type().shape.ranked())
-      value.set_type({value.type().element, Shape::of_extents(extents)});
-    ValueType type = value.type();
-    for (size_t i = 0; i < extents.size(); ++i) {
-      if (type.shape[i].is_unknown()) type.shape[i] = extents[i];
-    }
-    value.set_type(std::move(type));
-  }
-  work.defaults = work.symbols.bind_defaults(graph);
-  std::mt19937_64 engine(1);
-  for (size_t i = 0; i < graph.input_count(); ++i) {
-    work.inputs.push_back(random_value(graph, i, work.symbols, engine));
-    Value& value = *graph.input(i);
-    if (!value.type().is_tensor()) continue;
-    ValueType type = value.type();
-    for (size_t k = 0; k < type.shape.rank(); ++k) {
-      if (type.shape[k].is_unknown()) type.shape[k] = work.inputs[i].tensor->extents()[k];
-    }
-    value.set_type(std::move(type));
-  }
-  return work;
 }
 
 nlohmann::json optional_number(const std::optional<double>& value) {
@@ -148,7 +70,8 @@ void print_json(const Options& options, const Graph& graph, const Workload& work
   json["min_us"] = report.timing.min_us;
   json["median_us"] = report.timing.median_us;
   for (const char* rival : kRivals) {
-    json[std::string(rival) + "_us"] = json[std::string(rival) + "_median_us"] = nullptr;
+    json[std::string(rival) + "_us"] = nullptr;
+    json[std::string(rival) + "_median_us"] = nullptr;
   }
   for (const RivalReport& rival : report.rivals) {
     json[rival.name + "_version"] = rival.version;
@@ -165,19 +88,6 @@ void print_json(const Options& options, const Graph& graph, const Workload& work
   }
   // Names come from files: bytes that are no UTF-8 are replaced, not an error.
   fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-}
-
-// The inputs that the model was timed with, one a line.
-std::string shape_list(const Graph& graph, const Workload& work) {
-  std::string text;
-  for (size_t i = 0; i < graph.input_count(); ++i) {
-    if (!work.inputs[i].tensor) continue;
-    const Tensor& tensor = *work.inputs[i].tensor;
-    text += fmt::format(
-        "  {}: {}\n", graph.input(i)->name(),
-        to_string(ValueType::tensor(tensor.type(), Shape::of_extents(tensor.extents()))));
-  }
-  return text;
 }
 
 void print_table(const Options& options, const Graph& graph, const Workload& work,
@@ -243,11 +153,33 @@ Report measure(const Graph& graph, const Workload& work, const Options& options,
   report.machine = machine::measure();
   report.roofline_us = machine::roofline_us(*bound, report.machine, options.threads);
   const std::vector<Rival> rivals = prepare_rivals(*bound, work, options, progress);
-  const Executable executable(std::move(bound), backend_from_name("auto"), limits);
-  report.backend = name(executable.backend());
+  const ExecutableOptions how{
+      .backend = backend_from_name(options.backend), .threads = options.threads, .limits = limits};
+  std::string why = "reference";
+  const std::unique_ptr<PreparedGraph> prepared =
+      how.backend == Backend::reference ? nullptr : prepare(*bound, work.inputs, how, why);
+  report.backend = prepared ? options.backend : "reference";
+  if (!prepared && how.backend != Backend::reference) {
+    progress.clear();
+    fmt::print(stderr, "refrain: the reference backend is timed: {} can't run {}\n",
+               options.backend, why);
+  }
+  std::vector<const Tensor*> inputs;
+  std::vector<Tensor> outputs;
+  if (prepared) {
+    for (const RuntimeValue& input : work.inputs) inputs.push_back(input.tensor.get());
+    outputs = prepared->make_outputs();
+  }
+  const auto run = [&] {
+    if (prepared) {
+      prepared->run(inputs, outputs);
+    } else {
+      reference::run(*bound, work.inputs, limits);
+    }
+  };
 
   progress.show("timing " + options.model);
-  std::vector<std::function<void()>> programs = {[&] { executable.run(work.inputs); }};
+  std::vector<std::function<void()>> programs = {run};
   for (const Rival& rival : rivals) {
     if (rival.run) programs.push_back(rival.run);
   }
@@ -270,7 +202,7 @@ int bench(const Options& options) {
   Progress progress;
   progress.show("compiling " + options.model);
   optimize(*graph, options.limits.limits());
-  const Workload work = make_workload(*graph, options);
+  const Workload work = make_workload(*graph, options.shapes, options.step);
   Report report;
   try {
     report = measure(*graph, work, options, progress);
@@ -316,9 +248,7 @@ void add_bench(CLI::App& app, Action& action) {
   CLI::App& command = *app.add_subcommand("bench", "Time a model, and compare");
   command.footer(kFooter);
   add_model_option(command, options->model);
-  command.add_option("--shape", options->shapes, "All extents of an input; repeat it")
-      ->type_name("NAME=DxDxD")
-      ->allow_extra_args(false);
+  add_shape_option(command, options->shapes);
   command.add_option("--seconds", options->seconds, "Time for each of the things that are timed")
       ->type_name("S")
       ->capture_default_str();
@@ -333,6 +263,7 @@ void add_bench(CLI::App& app, Action& action) {
   command.add_option("--onnxruntime", options->onnxruntime, "Library for --against onnxruntime")
       ->type_name("PATH");
   command.add_flag("--json", options->json, "Print JSON");
+  add_backend_option(command, options->backend);
   add_threads_option(command, options->threads);
   add_limit_options(command, options->limits);
   command.callback([options, &action] { action = [options] { return bench(*options); }; });

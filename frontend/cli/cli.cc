@@ -39,6 +39,16 @@ void add_threads_option(CLI::App& command, int& threads) {
       ->capture_default_str();
 }
 
+void add_backend_option(CLI::App& command, std::string& backend) {
+  command
+      .add_option(
+          "--backend", backend,
+          "What runs the model: the fastest kernels, our own or oneDNN's wherever there are "
+          "any, or plain loops")
+      ->check(CLI::IsMember({"auto", "highway", "onednn", "reference"}))
+      ->capture_default_str();
+}
+
 std::unique_ptr<Graph> load_with_warnings(const std::string& path, const LimitOptions& limits) {
   LoadedModel loaded = load_model(path, limits.bytes());
   for (const std::string& warning : loaded.warnings)

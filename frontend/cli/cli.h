@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "frontend/driver/executable.h"
 #include "frontend/driver/model.h"
 #include "ir/error.h"
 
@@ -40,6 +41,7 @@ void add_limit_options(CLI::App& command, LimitOptions& options);
 // The positional MODEL.
 void add_model_option(CLI::App& command, std::string& path);
 void add_threads_option(CLI::App& command, int& threads);
+void add_backend_option(CLI::App& command, std::string& backend);
 
 // load_model with the importer's warnings on stderr.
 std::unique_ptr<Graph> load_with_warnings(const std::string& path, const LimitOptions& limits);

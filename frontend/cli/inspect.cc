@@ -5,6 +5,7 @@
 
 #include "frontend/cli/cli.h"
 #include "frontend/cli/html.h"
+#include "frontend/cli/workload.h"
 #include "ir/dot.h"
 #include "ir/text.h"
 
@@ -14,38 +15,20 @@ namespace {
 struct Options {
   std::string model;
   std::string format = "text";
-  std::string stage = "imported";
+  std::string stage = "imported", backend = "auto";
+  std::vector<std::string> shapes;
+  int threads = 1;
   bool weights = false;
   LimitOptions limits;
 };
 
-void append_steps(std::string& out, const Region& region, const std::string& prefix, int depth) {
-  size_t number = 0;
-  for (const Node* node = region.first(); node; node = node->next()) {
-    if (node->op() == Op::constant || node->op() == Op::yield) continue;
-    const std::string step = prefix + std::to_string(number++);
-    std::string types;
-    for (size_t i = 0; i < node->result_count(); ++i) {
-      types += (i > 0 ? ", " : "") + to_string(node->result(i)->type());
-    }
-    out += fmt::format("{:<10} {:<22} {:<32} {}\n", step,
-                       std::string(static_cast<size_t>(2 * depth), ' ').append(name(node->op())),
-                       types, node->display_name());
-    for (size_t i = 0; i < node->region_count(); ++i) {
-      append_steps(out, node->region(i),
-                   node->region_count() > 1 ? fmt::format("{}.{}.", step, i) : step + ".",
-                   depth + 1);
-    }
-  }
-}
-
-// The steps in the order in which the backend runs them. The reference backend has one kernel an op
-// and gives every result a tensor of its own.
-std::string steps(const Executable& executable) {
-  std::string out = fmt::format("backend {}\n{:<10} {:<22} {:<32} {}\n", name(executable.backend()),
-                                "step", "kernel", "results", "from");
-  append_steps(out, executable.graph().body(), "", 0);
-  return out;
+// The steps in the order in which the backend runs them, for the shapes that --shape gives.
+std::string steps(std::unique_ptr<Graph> graph, const Options& options) {
+  const Workload work = make_workload(*graph, options.shapes);
+  const Executable executable(std::move(graph), {.backend = backend_from_name(options.backend),
+                                                 .threads = options.threads,
+                                                 .limits = options.limits.limits()});
+  return "inputs\n" + shape_list(executable.graph(), work) + executable.describe(work.inputs);
 }
 
 int inspect(const Options& options) {
@@ -61,7 +44,7 @@ int inspect(const Options& options) {
   const PrintOptions print_options{.all_elements = options.weights};
   std::string text;
   if (options.stage == "executable") {
-    text = steps(Executable(std::move(graph), backend_from_name("auto"), options.limits.limits()));
+    text = steps(std::move(graph), options);
   } else if (options.format == "dot") {
     text = to_dot(*graph);
   } else if (options.format == "html") {
@@ -75,7 +58,8 @@ int inspect(const Options& options) {
 
 constexpr const char* kFooter = R"(
 Stages: the graph as it was imported, the graph that the pipeline makes of it, or the steps that
-the backend runs. Weights of more than 16 elements are left out of the text unless --weights is
+the backend runs for the shapes that --shape gives (named dimensions that it doesn't give are 100 if
+a loop runs over them, otherwise 1), with the places of their operands and results. Weights of more than 16 elements are left out of the text unless --weights is
 given; with it, the text is a complete model that every command reads.
 
 Examples:
@@ -97,6 +81,9 @@ void add_inspect(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"imported", "optimized", "executable"}))
       ->capture_default_str();
   command.add_flag("--weights", options->weights, "Print all elements of all weights");
+  add_shape_option(command, options->shapes);
+  add_backend_option(command, options->backend);
+  add_threads_option(command, options->threads);
   add_limit_options(command, options->limits);
   command.callback([options, &action] { action = [options] { return inspect(*options); }; });
 }

@@ -18,7 +18,7 @@ namespace refrain::cli {
 namespace {
 
 struct Options {
-  std::string model, output_dir;
+  std::string model, output_dir, backend = "auto";
   std::vector<std::string> inputs;
   std::optional<uint64_t> seed;
   int threads = 1;
@@ -142,7 +142,9 @@ int run(const Options& options) {
   progress.clear();
   ValueFormat format = ValueFormat::npy;
   const std::vector<RuntimeValue> inputs = read_inputs(*graph, options, format);
-  const Executable executable(std::move(graph), backend_from_name("auto"), options.limits.limits());
+  const Executable executable(std::move(graph), {.backend = backend_from_name(options.backend),
+                                                 .threads = options.threads,
+                                                 .limits = options.limits.limits()});
   progress.show("running " + options.model);
   const std::vector<RuntimeValue> outputs = executable.run(inputs);
   progress.clear();
@@ -185,6 +187,7 @@ void add_run(CLI::App& app, Action& action) {
       .add_option("--output-dir", options->output_dir,
                   "Where to write the outputs; made if missing")
       ->type_name("DIR");
+  add_backend_option(command, options->backend);
   add_threads_option(command, options->threads);
   add_limit_options(command, options->limits);
   command.callback([options, &action] { action = [options] { return run(*options); }; });

@@ -32,6 +32,7 @@ int verify(const Options& options) {
   require_tolerance("--atol", options.tolerance.absolute);
   CaseOptions run;
   run.backend = backend_from_name(options.backend);
+  run.threads = options.threads;
   run.optimize = options.stage == "optimized";
   run.tolerance = options.tolerance;
   run.limits = options.limits.limits();
@@ -89,9 +90,7 @@ void add_verify(CLI::App& app, Action& action) {
   command.footer(kFooter);
   command.add_option("CASE", options->cases, "Folders in the layout of ONNX's backend tests")
       ->required();
-  command.add_option("--backend", options->backend, "What runs the model")
-      ->check(CLI::IsMember({"auto", "reference", "highway", "onednn"}))
-      ->capture_default_str();
+  add_backend_option(command, options->backend);
   command.add_option("--stage", options->stage, "Run the graph as imported, or after the pipeline")
       ->check(CLI::IsMember({"imported", "optimized"}))
       ->capture_default_str();

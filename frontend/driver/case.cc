@@ -153,7 +153,11 @@ class CaseRunner {
         input.set_type(ValueType::tensor(input.type().element, Shape::unranked()));
       }
     }
-    return {std::move(loaded.graph), options.backend, options.limits};
+    return {std::move(loaded.graph),
+            {.backend = options.backend,
+             .threads = options.threads,
+             .optimize = options.optimize,
+             .limits = options.limits}};
   }
 
   // Runs a folder's inputs, given ones (not empty) in the place of their files, and compares with

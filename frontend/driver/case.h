@@ -18,12 +18,14 @@
 #include <string>
 
 #include "frontend/driver/compare.h"
+#include "frontend/driver/executable.h"
 #include "frontend/driver/model.h"
 
 namespace refrain {
 
 struct CaseOptions {
-  Backend backend = Backend::reference;
+  Backend backend = Backend::automatic;
+  int threads = 1;
   bool optimize = true;  // run what the pipeline gives, not what was imported
   Tolerance tolerance;
   reference::Limits limits;

@@ -55,16 +55,4 @@ std::vector<passes::PassReport> optimize(Graph& graph, const reference::Limits& 
   return passes::run_pipeline(graph, passes::default_pipeline(), context, options);
 }
 
-std::string_view name(Backend) { return "reference"; }
-
-Backend backend_from_name(std::string_view name) {
-  if (name == "auto" || name == "reference") return Backend::reference;
-  throw Error("backend not available in this build: " + std::string(name) +
-              "; available: auto, reference");
-}
-
-std::vector<RuntimeValue> Executable::run(std::span<const RuntimeValue> inputs) const {
-  return reference::run(*graph_, inputs, limits_);
-}
-
 }  // namespace refrain

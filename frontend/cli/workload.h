@@ -1,0 +1,35 @@
+// Inputs that nobody gave, for the subcommands that need shapes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "frontend/driver/random_inputs.h"
+#include "ir/graph.h"
+#include "ir/runtime_value.h"
+
+namespace refrain::cli {
+
+// A graph's symbols bound, and random inputs of the shapes that follow.
+struct Workload {
+  SymbolBinding symbols;
+  std::map<std::string, int64_t> defaults;  // that nobody asked for
+  std::vector<RuntimeValue> inputs;
+};
+
+// Binds what `shapes` (each NAME=DxDxD) say; with `step` time is 1; the rest is as
+// SymbolBinding::bind_defaults has it. Dimensions that have no name can't be bound through symbols:
+// they become constants of the inputs' types. Throws Error for malformed shapes and those that
+// don't fit.
+Workload make_workload(Graph& graph, const std::vector<std::string>& shapes, bool step = false);
+
+// The inputs with their types, one a line.
+std::string shape_list(const Graph& graph, const Workload& work);
+
+// --shape NAME=DxDxD.
+void add_shape_option(CLI::App& command, std::vector<std::string>& shapes);
+
+}  // namespace refrain::cli
