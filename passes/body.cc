@@ -272,14 +272,19 @@ Value* side_by_side(Builder builder, std::vector<Value*> parts, size_t axis) {
 
   Value* joined = nullptr;
   const std::optional<Cut> first = cut_along(parts[0], axis);
-  int64_t end = first ? first->begin : 0;
-  const bool neighbours = first && std::all_of(parts.begin(), parts.end(), [&](const Value* part) {
-                            const std::optional<Cut> cut = cut_along(part, axis);
-                            if (!cut || cut->whole != first->whole || cut->begin != end)
-                              return false;
-                            end = cut->end;
-                            return true;
-                          });
+  int64_t end = first ? first->end : 0;
+  bool neighbours = first.has_value();
+  for (size_t i = 1; neighbours && i < parts.size(); ++i) {
+    const Value *part = parts[i], *previous = parts[i - 1];
+    if (part->node() && part->node() == previous->node() && part->index() > 0 &&
+        part->index() - 1 == previous->index()) {
+      end += part->type().shape[axis].extent();  // the next part of the same split
+      continue;
+    }
+    const std::optional<Cut> cut = cut_along(part, axis);
+    neighbours = cut && cut->whole == first->whole && cut->begin == end;
+    if (neighbours) end = cut->end;
+  }
   const auto along = static_cast<int64_t>(axis);
   if (parts.size() == 1) {
     joined = parts[0];

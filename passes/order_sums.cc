@@ -27,12 +27,17 @@ bool is_sum(const Value* value) {
   return value->node() && value->node()->op() == Op::add && is_float(value->type().element);
 }
 
-// A product, a part of one, or a part of a product with a bias.
+// Parts of parts of parts are looked through to this depth.
+constexpr int kMaxDepth = 8;
+
+// A product, or a product with something added, or a part of one.
 bool is_product(const Value* value) {
   const Node* node = value->node();
-  while (node && (node->op() == Op::split || node->op() == Op::slice)) {
+  for (int i = 0; i < kMaxDepth && node; ++i) {
+    if (node->op() != Op::split && node->op() != Op::slice) break;
     node = node->operand(0)->node();
   }
+  if (node && node->op() == Op::add) node = node->operand(0)->node();
   return node && node->op() == Op::matmul;
 }
 
@@ -171,7 +176,7 @@ std::optional<Bias> bias_of(Body& body, const Value* part) {
 bool merge_biases(Body& body, Node& split) {
   Value* whole = split.operand(0);
   const Shape& shape = whole->type().shape;
-  if (!is_float(whole->type().element) || !shape.ranked()) return false;
+  if (!is_float(whole->type().element) || !shape.ranked() || !is_product(whole)) return false;
   const size_t last = shape.rank() - 1;
   if (normalize_axis(split.integer(AttributeName::axis), shape.rank()) != last) return false;
   if (!whole->has_one_use() || body.dependence(whole) != Dependence::iteration) return false;

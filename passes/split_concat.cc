@@ -17,34 +17,45 @@ size_t inner_axis(const Shape& shape, size_t side) {
   return side == 1 && shape.rank() > 1 ? shape.rank() - 2 : shape.rank() - 1;
 }
 
-// The parts' extents along the axis, if they are known and all else agrees; otherwise none.
-std::vector<int64_t> part_extents(const Node& concat, size_t axis) {
-  std::vector<int64_t> extents;
-  const Shape& first = concat.operand(0)->type().shape;
-  for (size_t i = 0; i < concat.operand_count(); ++i) {
-    const Shape& shape = concat.operand(i)->type().shape;
-    if (!shape.ranked() || shape.rank() <= axis || !shape[axis].is_constant()) return {};
-    if (shape[axis].extent() == 0) return {};
+// More parts than this stay together: gates' inputs are few, and each product by a long
+// concatenation would become as many products.
+constexpr size_t kMaxParts = 16;
+
+// The parts of a concatenation along the axis; of concatenations in it that depend on state, too.
+// None if there are too many, their extents are not known, or something else does not agree.
+std::vector<Value*> parts_of(internal::Body& body, Value* joined, size_t axis) {
+  std::vector<Value*> parts, pending = {joined};
+  const Shape& whole = joined->type().shape;
+  while (!pending.empty()) {
+    Value* value = pending.back();
+    pending.pop_back();
+    const Node* node = value->node();
+    if (node && node->op() == Op::concat && body.dependence(value) == internal::Dependence::state &&
+        normalize_axis(node->integer(AttributeName::axis), whole.rank()) == axis) {
+      if (node->operand_count() + parts.size() + pending.size() > kMaxParts) return {};
+      for (size_t i = node->operand_count(); i-- > 0;) pending.push_back(node->operand(i));
+      continue;
+    }
+    const Shape& shape = value->type().shape;
+    if (!shape.ranked() || shape.rank() != whole.rank()) return {};
+    if (!shape[axis].is_constant() || shape[axis].extent() == 0) return {};
+    parts.push_back(value);
     for (size_t k = 0; k < shape.rank(); ++k) {
       // Of parts that differ elsewhere a sum might broadcast one where concat refuses it.
-      if (k != axis && !provably_equal(shape[k], first[k])) return {};
+      if (k != axis && !provably_equal(shape[k], parts[0]->type().shape[k])) return {};
     }
-    extents.push_back(shape[axis].extent());
   }
-  return extents;
+  return parts;
 }
 
 bool split_side(internal::Body& body, Node& product, size_t side) {
   Value *joined = product.operand(side), *other = product.operand(1 - side);
-  const Node* concat = joined->node();
-  if (!concat || concat->op() != Op::concat || concat->operand_count() < 2) return false;
-  if (body.dependence(joined) != internal::Dependence::state || !body.movable(other)) return false;
   const Shape& shape = joined->type().shape;
-  if (!shape.ranked() || shape.rank() == 0 || other->type().shape.rank() == 0) return false;
+  if (!shape.ranked() || shape.rank() == 0) return false;
+  if (!body.movable(other) || other->type().shape.rank() == 0) return false;
   const size_t axis = inner_axis(shape, side);
-  if (normalize_axis(concat->integer(AttributeName::axis), shape.rank()) != axis) return false;
-  const std::vector<int64_t> extents = part_extents(*concat, axis);
-  if (extents.empty()) return false;
+  const std::vector<Value*> parts = parts_of(body, joined, axis);
+  if (parts.size() < 2) return false;
 
   Value* weights = body.outside(other);
   const auto weights_axis = static_cast<int64_t>(inner_axis(other->type().shape, 1 - side));
@@ -52,10 +63,10 @@ bool split_side(internal::Body& body, Node& product, size_t side) {
   inner.set_node_name(product.name());
   Value* sum = nullptr;
   int64_t begin = 0;
-  for (size_t i = 0; i < extents.size(); ++i) {
-    Value* part = concat->operand(i);
-    Value* slice = body.inside(outer.slice(weights, weights_axis, begin, begin + extents[i]));
-    begin += extents[i];
+  for (Value* part : parts) {
+    const int64_t end = begin + part->type().shape[axis].extent();
+    Value* slice = body.inside(outer.slice(weights, weights_axis, begin, end));
+    begin = end;
     Value* term =
         side == 0 ? inner.op(Op::matmul, {part, slice}) : inner.op(Op::matmul, {slice, part});
     sum = sum ? inner.op(Op::add, {sum, term}) : term;
@@ -67,15 +78,9 @@ bool split_side(internal::Body& body, Node& product, size_t side) {
 
 bool split_products(internal::Body& body) {
   bool changed = false;
-  for (Node* node = body.region().first(); node;) {
-    Node* previous = node->previous();
-    if (node->op() == Op::matmul && !node->unused() &&
-        (split_side(body, *node, 0) || split_side(body, *node, 1))) {
-      changed = true;
-      node = previous ? previous->next() : body.region().first();  // a part may be a concat too
-    } else {
-      node = node->next();
-    }
+  for (Node* node = body.region().first(); node; node = node->next()) {
+    if (node->op() != Op::matmul || node->unused()) continue;
+    changed |= split_side(body, *node, 0) || split_side(body, *node, 1);
   }
   return changed;
 }

@@ -22,6 +22,9 @@ using internal::Cut;
 using internal::cut_along;
 using internal::Dependence;
 
+// More parts than this stay together: gates are few, and each element-wise op would become as many.
+constexpr size_t kMaxParts = 16;
+
 std::vector<Value*> values_of(const Node& node) {
   std::vector<Value*> values;
   for (size_t i = 0; i < node.result_count(); ++i) values.push_back(node.result(i));
@@ -167,6 +170,7 @@ class Splitter {
 
   void push_up(Node& node, Node& split) {
     if (!is_elementwise(node.op()) || node.result_count() != 1) return;
+    if (split.result_count() > kMaxParts) return;
     if (body_.dependence(node.result()) != Dependence::state) return;
     const int64_t width = *width_of(node.result());
     if (width <= 1) return;
