@@ -15,6 +15,15 @@ bool runs_once(const Node& control, Dim extent) {
          condition->view().as_ints()[0] != 0;
 }
 
+// Rough size of a value in one step; symbols and unknown extents count as a small batch.
+double weight(const Value& value) {
+  constexpr double kTypicalExtent = 64;
+  double product = 1;
+  for (Dim dim : value.type().shape.dims())
+    product *= dim.is_constant() ? static_cast<double>(dim.extent()) : kTypicalExtent;
+  return product;
+}
+
 }  // namespace
 
 BodyLifter::BodyLifter(Node& control, const BoundSymbols& symbols) : control_(control) {
@@ -61,8 +70,21 @@ Dependence BodyLifter::classify(const Node& node) const {
   for (size_t i = 0; i < node.result_count(); ++i) {
     if (!node.result(i)->type().is_tensor()) return Dependence::varying;
   }
-  const bool possible = is_lifted(result) ? can_lift(node) : runs_ || !may_fail(node);
+  const bool possible =
+      is_lifted(result) ? can_lift(node) && !expands(node) : runs_ || !may_fail(node);
   return possible ? result : Dependence::varying;
+}
+
+bool BodyLifter::expands(const Node& node) const {
+  size_t lifted = 0;
+  double read = 0, made = 0;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    if (!node.operand(i) || !is_lifted(dependence(node.operand(i)))) continue;
+    read += weight(*node.operand(i));
+    ++lifted;
+  }
+  for (size_t i = 0; i < node.result_count(); ++i) made += weight(*node.result(i));
+  return lifted > 1 && made > read;
 }
 
 std::vector<bool> BodyLifter::lifted_operands(const Node& node) const {

@@ -18,7 +18,7 @@ enum class Dependence : uint8_t {
   fixed,     // invariants, extents: the same in every step
   forward,   // slices of forward scanned operands too, by ops that can be lifted
   backward,  // the same, of backward ones
-  varying,   // anything else: states, the iteration, slices of both directions
+  varying,   // anything else: states, the iteration, slices of both directions, outer products
 };
 
 inline bool is_lifted(Dependence d) {
@@ -58,6 +58,9 @@ class BodyLifter {
 
  private:
   Dependence classify(const Node& node) const;
+  // Whether a node makes more out of several slices than they are, like an outer product, which
+  // over all steps at once would take memory that nobody asked for.
+  bool expands(const Node& node) const;
   std::vector<bool> lifted_operands(const Node& node) const;
 
   Node& control_;

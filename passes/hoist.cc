@@ -46,11 +46,7 @@ class Hoister {
     Region& body = control_.region();
     find_computed(body);
     for (Node* node = body.last(); node; node = node->previous()) {
-      if (node->op() == Op::yield || lifter_.dependence(*node) == Dependence::varying) {
-        need_operands(*node, inside_);
-        continue;
-      }
-      bool used_inside = false;
+      bool used_inside = node->op() == Op::yield;
       for (size_t i = 0; i < node->result_count(); ++i)
         used_inside |= inside_.contains(node->result(i));
       if (used_inside && stays(*node)) {
@@ -102,6 +98,7 @@ class Hoister {
   // scanned operand than one for each of them, and no copy of what is scanned already.
   bool stays(const Node& node) const {
     const Dependence dependence = lifter_.dependence(node);
+    if (dependence == Dependence::varying) return true;
     if (dependence == Dependence::constant) return true;
     if (dependence == Dependence::fixed) return node.operand_count() == 0;
     return is_view(node.op()) || (rearranges(node) && !computed_.contains(node.result()));

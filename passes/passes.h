@@ -56,9 +56,10 @@ bool order_sums(Graph& graph, const PassContext& context);
 // least once for certain. The same arithmetic in the same order.
 bool hoist(Graph& graph, const PassContext& context);
 
-// Takes out of the bodies of scans products that only stacked results depend on, and what follows
-// them: they run once over all steps, on what is stacked in their place. Stacked results that
-// depend on scanned operands alone leave too. Scans with lengths stay as they are.
+// Takes out of the bodies of scans products, softmaxes and reductions that only stacked results
+// depend on, and what follows them: they run once over all steps, on what is stacked in their
+// place. Stacked results that depend on scanned operands alone leave too. Scans with lengths stay
+// as they are.
 bool sink(Graph& graph, const PassContext& context);
 
 // Replaces each scan of known length, and each loop of known trip count without a condition, by

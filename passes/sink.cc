@@ -93,25 +93,30 @@ class Plan {
   }
 
   // Nodes that can be lifted and whose results go to stacked results of one direction only, perhaps
-  // by way of other such nodes.
+  // by way of other such nodes. Uses that nobody needs don't count: they may be gone the next time.
   void find_exits() {
+    std::unordered_set<const Node*> dead;
     for (const Node* node = scan_.body().last(); node; node = node->previous()) {
-      if (node->op() == Op::yield || lifter_.dependence(*node) != Dependence::varying) continue;
+      if (node->op() == Op::yield) continue;
       std::optional<Dependence> exit;
-      bool fits = node->region_count() == 0;
+      bool fits = true, live = false;
       for (size_t i = 0; i < node->result_count(); ++i) {
-        for (const Use* use = node->result(i)->first_use(); use && fits; use = use->next()) {
+        for (const Use* use = node->result(i)->first_use(); use; use = use->next()) {
+          if (dead.contains(use->user())) continue;
           const std::optional<Dependence> there = exit_of(*use);
-          fits = there && (!exit || *exit == *there);
+          fits = fits && there && (!exit || *exit == *there);
           exit = there;
+          live = true;
         }
       }
-      for (size_t i = 0; fits && exit && i < node->operand_count(); ++i) {
+      if (!live) dead.insert(node);
+      if (!live || !fits || lifter_.dependence(*node) != Dependence::varying) continue;
+      for (size_t i = 0; fits && i < node->operand_count(); ++i) {
         if (!node->operand(i)) continue;
         const Dependence operand = lifter_.dependence(node->operand(i));
         fits = !is_lifted(operand) || operand == *exit;
       }
-      if (fits && exit && lifter_.can_lift(*node)) exits_.emplace(node, *exit);
+      if (fits && lifter_.can_lift(*node)) exits_.emplace(node, *exit);
     }
   }
 
@@ -124,12 +129,20 @@ class Plan {
     return direction(scan_.stack_slot(use.index() - scan_.states()).reverse);
   }
 
-  // A product with the same matrix in every step gains by leaving: it reads the matrix once. What
-  // follows it goes along; anything else would only stack more than before.
+  // A product with the same matrix in every step gains by leaving: it reads the matrix once. So
+  // does what goes over whole rows, as an element-wise body keeps its values in registers: a
+  // softmax, which is as large as what it reads, and a reduction of a state. What follows goes
+  // along. Anything else would only be written and read once more.
   void find_sunk() {
+    std::unordered_set<const Value*> states;
+    for (size_t i = 0; i < scan_.states(); ++i) {
+      states.insert(scan_.state_argument(i));
+      states.insert(scan_.next_state(i));
+    }
     for (const Node* node = scan_.body().first(); node; node = node->next()) {
       if (!exits_.contains(node)) continue;
-      bool sinks = false;
+      bool sinks = node->op() == Op::softmax || node->op() == Op::log_softmax ||
+                   (is_reduction(node->op()) && states.contains(node->operand(0)));
       const bool product = node->op() == Op::matmul || node->op() == Op::einsum;
       for (size_t i = 0; i < node->operand_count(); ++i) {
         const Value* operand = node->operand(i);
@@ -139,6 +152,11 @@ class Plan {
       }
       if (sinks) sunk_.insert(node);
     }
+  }
+
+  static bool is_reduction(Op op) {
+    return op == Op::reduce_sum || op == Op::reduce_mean || op == Op::reduce_max ||
+           op == Op::reduce_min || op == Op::reduce_prod || op == Op::arg_max || op == Op::arg_min;
   }
 
   void find_needs() {

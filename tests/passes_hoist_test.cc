@@ -238,6 +238,32 @@ TEST(Hoist, WhatDependsOnStateStays) {
   expect_kept("%a = mul(%h, %xt) : f64[2, 4]");
 }
 
+// Over all steps they would take T times the room of the state that adds them up.
+TEST(Hoist, OuterProductsOfSlicesStay) {
+  expect_kept(
+      "%k = constant i64[1] (2)\n %u = unsqueeze(%xt, %k) : f64[2, 4, 1]\n"
+      "%j = constant i64[1] (1)\n %v = unsqueeze(%xt, %j) : f64[2, 1, 4]\n"
+      "%o = mul(%u, %v) : f64[2, 4, 4]\n"
+      "%a = reduce_sum(%o, %j) {keep_dims = false} : f64[2, 4]");
+}
+
+// What is not known of an argument of a body that never runs may contradict its operand.
+TEST(Hoist, BodiesThatDoNotFitAreLeftAlone) {
+  expect_unchanged("hoist", R"(graph @g (%x: f64[T, 2, 5], %h0: f64[2, 3]) {
+  %hn = scan state(%h = %h0: f64[2, 3]) scanned(%xt = %x[0]: f64[?, ?]) {
+    %e = exp(%xt) : f64[?, ?]
+    %w = constant f64[4, 3] splat(0.5)
+    %p = matmul(%e, %w) : f64[?, 3]
+    %u = transpose(%p) {perm = [1, 0]} : f64[3, ?]
+    %m = matmul(%h, %u) : f64[2, ?]
+    %s = reduce_sum(%m) : f64[1, 1]
+    %n = mul(%h, %s) : f64[2, 3]
+    yield %n
+  } : f64[2, 3]
+  yield "hn" = %hn
+})");
+}
+
 TEST(Hoist, SlicesInAnotherFormStay) {
   expect_kept(
       "%l, %r = split(%xt) {axis = 1} : f64[2, 2], f64[2, 2]\n"

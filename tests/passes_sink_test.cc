@@ -155,6 +155,31 @@ TEST(Sink, AScanWithoutResultsIsGone) {
 })");
 }
 
+// A layer's normalisation reads the state, which is stacked in the place of the result.
+TEST(Sink, NormalisedOutputs) {
+  const std::string text = R"(graph @g (%x: f64[T, B, 4], %h0: f64[B, 4]) {
+  %hn, %y = scan state(%h = %h0: f64[B, 4]) scanned(%xt = %x[0]: f64[B, 4]) stacked([0]) {
+    %n = add(%h, %xt) : f64[B, 4]
+    %k = constant i64[1] (1)
+    %m = reduce_mean(%n, %k) : f64[B, 1]
+    %d = sub(%n, %m) : f64[B, 4]
+    yield %n, %d
+  } : f64[B, 4], f64[T, B, 4]
+  yield "hn" = %hn, "y" = %y
+})";
+  expect_pass({"sink", "dce"}, text, R"(graph @g (%x: f64[T, B, 4], %h0: f64[B, 4]) {
+  %hn, %0 = scan state(%h = %h0: f64[B, 4]) scanned(%xt = %x[0]: f64[B, 4]) stacked([0]) {
+    %n = add(%h, %xt) : f64[B, 4]
+    yield %n, %n
+  } : f64[B, 4], f64[T, B, 4]
+  %1 = constant i64[1] (2)
+  %m = reduce_mean(%0, %1) : f64[T, B, 1]
+  %d = sub(%0, %m) : f64[T, B, 4]
+  yield "hn" = %hn, "y" = %d
+})");
+  expect_same_numbers(text, {{5, 2, 4}, {2, 4}});
+}
+
 // A scan of a state %h, a slice %xt and matrix %wi whose body yields %n, %y.
 std::string scan_of(const std::string& body, const std::string& lengths = "",
                     const std::string& slots = "[0]") {
@@ -176,6 +201,15 @@ TEST(Sink, WhatTheLoopNeedsStays) {
 TEST(Sink, ElementWiseOpsAloneStay) {
   expect_unchanged("sink", scan_of("%n = add(%h, %xt) : f64[2, 4]\n"
                                    "%y = tanh(%n) : f64[2, 4]"));
+}
+
+// It would stack all products of elements in the place of their sums.
+TEST(Sink, AReductionOfMoreThanIsStackedStays) {
+  expect_unchanged("sink", scan_of("%n = add(%h, %xt) : f64[2, 4]\n"
+                                   "%k = constant i64[1] (1)\n"
+                                   "%u = unsqueeze(%n, %k) : f64[2, 1, 4]\n"
+                                   "%o = mul(%u, %wi) : f64[2, 4, 4]\n"
+                                   "%y = reduce_sum(%o, %k) {keep_dims = false} : f64[2, 4]"));
 }
 
 TEST(Sink, AProductOfTwoStatesStays) {
