@@ -89,7 +89,7 @@ class Resolver {
   // What may take the place of a node's result; null: nothing.
   Value* replacement_of(Region& region, Node& node) {
     const Known* sequence = node.operand_count() > 0 ? known(node.operand(0)) : nullptr;
-    if (!sequence || node.result()->unused()) return nullptr;
+    if (!sequence || node.result_count() == 0 || node.result()->unused()) return nullptr;
     Builder builder(region, &node);
     builder.set_node_name(node.name());
     switch (node.op()) {
