@@ -42,9 +42,10 @@ struct KernelOptions {
 // that is right for it: matmul (f32; weights that are constants are packed once), conv,
 // conv_transpose, max_pool with one result, average_pool. `constants` holds for each operand its
 // tensor if it is a constant, else null; kernels read those that they could not pack at each run.
-// Primitives and their memory are made here, never in a run. A kernel sets OpenMP's number of
-// threads for the calling thread only while it runs. A NaN under a window of max_pool may be
-// ignored, which ONNX leaves open.
+// Primitives and their buffers are made here, never in a run; but oneDNN 2.6 itself takes a few
+// small pieces from the heap for each primitive that it runs, and gives them back. A kernel sets
+// OpenMP's number of threads for the calling thread only while it runs. A NaN under a window of
+// max_pool may be ignored, which ONNX leaves open.
 std::unique_ptr<StepKernel> make_kernel(const Node& node, std::span<const Tensor* const> constants,
                                         const KernelOptions& options = {});
 

@@ -57,8 +57,7 @@ std::string text(const dnnl::memory::dims& dims);
 dnnl::primitive_attr user_scratchpad();
 
 // One or more primitives, run one after the other, whose arguments are operands, results and memory
-// of their own. After construction a run of it allocates nothing; oneDNN itself keeps a small table
-// of the arguments while a primitive runs.
+// of their own. After construction a run allocates nothing but what oneDNN itself does (kernels.h).
 class PrimitiveKernel : public StepKernel {
  public:
   explicit PrimitiveKernel(const KernelOptions& options);
