@@ -159,14 +159,15 @@ Values lift_einsum(const Site& site, std::span<Value* const> x, Builder& builder
 // --- reductions ---
 
 bool fits_reduction(const Site& site) {
-  return only_first(site) && site.rank(0) > 0 && (!site.node.operand(1) || site.ints(1));
+  if (!only_first(site) || site.rank(0) == 0) return false;
+  const auto axes = site.node.operand(1) ? site.ints(1) : Ints{};
+  return axes && (!axes->empty() || !site.node.flag(A::noop_with_empty_axes));
 }
 
 Values lift_reduction(const Site& site, std::span<Value* const> x, Builder& builder) {
-  Ints axes = site.node.operand(1) ? *site.ints(1) : Ints{};
-  if (axes.empty() && site.node.flag(A::noop_with_empty_axes)) return {x[0]};
-  axes = axes.empty() ? range(1, site.rank(0)) : shifted(std::move(axes));
-  Value* const operands[] = {x[0], builder.ints(axes)};
+  const Ints axes = site.node.operand(1) ? *site.ints(1) : Ints{};
+  Value* const operands[] = {x[0],
+                             builder.ints(axes.empty() ? range(1, site.rank(0)) : shifted(axes))};
   return again(site.node, builder, operands);
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 
 #include "backends/reference/executor.h"
 #include "frontend/driver/model.h"
@@ -67,6 +68,18 @@ size_t count_scans(const Region& region) {
   return count;
 }
 
+// Values of a scan's body that its states go into.
+std::set<const Value*> dependent_on_state(const ScanView& scan) {
+  std::set<const Value*> dependent;
+  for (size_t i = 0; i < scan.states(); ++i) dependent.insert(scan.state_argument(i));
+  for (const Node* node = scan.body().first(); node; node = node->next()) {
+    bool any = false;
+    for (const Value* operand : node->operands()) any |= dependent.contains(operand);
+    for (size_t i = 0; any && i < node->result_count(); ++i) dependent.insert(node->result(i));
+  }
+  return dependent;
+}
+
 class Models : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
@@ -117,6 +130,24 @@ TEST_P(Models, PassesTellTheTruthAndKeepTheResults) {
   expect_outputs(*graph_, expected, 1e-12);
   for (const passes::PassReport& report : optimize(*graph_)) {
     EXPECT_FALSE(report.changed) << report.pass << " found something left to do";
+  }
+}
+
+// What is left in a scan's body depends on its states, or is a constant or part of a slice.
+TEST_P(Models, BodiesHoldOnlyWhatDependsOnState) {
+  optimize(*graph_);
+  for (const Node* node = graph_->body().first(); node; node = node->next()) {
+    if (node->op() != Op::scan) continue;
+    const ScanView scan(*node);
+    const std::set<const Value*> dependent = dependent_on_state(scan);
+    for (const Node* inner = scan.body().first(); inner->op() != Op::yield; inner = inner->next()) {
+      const Op op = inner->op();
+      const bool part = op == Op::split || op == Op::slice || op == Op::squeeze ||
+                        op == Op::unsqueeze || op == Op::reshape;
+      EXPECT_TRUE(op == Op::constant || part || dependent.contains(inner->result()))
+          << inner->display_name() << " of\n"
+          << print(*graph_);
+    }
   }
 }
 

@@ -284,5 +284,18 @@ TEST(Sink, FromInnerScansOutOfOuterOnes) {
   expect_same_numbers(text, {{3, 5, 4}, {4, 4}, {4}});
 }
 
+// 20,000 nodes behind a product: time must not grow with their square.
+TEST(Sink, LongChains) {
+  constexpr int kNodes = 20000;
+  std::string body = "%n = add(%h, %xt) : f64[2, 4]\n%v0 = matmul(%n, %wi) : f64[2, 4]\n";
+  for (int i = 0; i < kNodes; ++i) {
+    body += "%v" + std::to_string(i + 1) + " = neg(%v" + std::to_string(i) + ") : f64[2, 4]\n";
+  }
+  const auto graph =
+      parse(scan_of(body + "%y = exp(%v" + std::to_string(kNodes) + ") : f64[2, 4]"));
+  run_pass(*graph, "sink", {});
+  EXPECT_EQ(graph->body().size(), static_cast<size_t>(kNodes + 4));
+}
+
 }  // namespace
 }  // namespace refrain
