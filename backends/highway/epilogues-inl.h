@@ -109,32 +109,47 @@ HWY_INLINE void ExecuteAll([[maybe_unused]] Vector* registers, std::index_sequen
   (Execute<kKnown, kStep>(registers), ...);
 }
 
-// The known program at one place: gates from registers 0 .., streams from their memory.
+// The streams of a known program at one place, to the registers after the gates.
 template <size_t kKnown>
-HWY_INLINE void RunKnownAt(const Panel& panel, Vector* registers, int64_t row, int64_t unit,
-                           size_t count) {
+HWY_INLINE void LoadStreams(const Panel& panel, Vector* registers, int64_t row, int64_t unit,
+                            size_t count) {
   const Floats d;
   constexpr KnownProgram kProgram = kKnownPrograms[kKnown];
   HWY_UNROLL(8)
   for (size_t i = kProgram.gates; i < kProgram.inputs; ++i) {
     const InputRows& input = panel.inputs[i - kProgram.gates];
     const float* from = input.data + row * input.row_stride + unit;
-    registers[i] = count == kLanes ? hn::LoadU(d, from) : LoadFirst(from, count);
+    registers[i] = HWY_LIKELY(count == kLanes) ? hn::LoadU(d, from) : LoadFirst(from, count);
   }
-  ExecuteAll<kKnown>(registers, std::make_index_sequence<kProgram.instructions>());
-  for (size_t o = 0; o < panel.output_count; ++o) {
-    const OutputRows& output = panel.outputs[o];
-    Vector value = registers[kProgram.outputs[0]];
-    if constexpr (kProgram.output_count > 1) {
-      if (output.value != 0) value = registers[kProgram.outputs[1]];
-    }
-    float* to = output.data + row * output.row_stride + unit;
-    if (count == kLanes) {
-      hn::StoreU(value, d, to);
-    } else {
-      StoreFirst(value, to, count);
+}
+
+template <size_t kKnown>
+HWY_INLINE void StoreOutputs(const Panel& panel, const Vector* registers, int64_t row, int64_t unit,
+                             size_t count) {
+  const Floats d;
+  constexpr KnownProgram kProgram = kKnownPrograms[kKnown];
+  const OutputRows* output = panel.outputs;
+  HWY_UNROLL(2)
+  for (size_t value = 0; value < kProgram.output_count; ++value) {
+    // Outputs are sorted by value.
+    for (; output != panel.outputs + panel.output_count && output->value == value; ++output) {
+      float* to = output->data + row * output->row_stride + unit;
+      if (HWY_LIKELY(count == kLanes)) {
+        hn::StoreU(registers[kProgram.outputs[value]], d, to);
+      } else {
+        StoreFirst(registers[kProgram.outputs[value]], to, count);
+      }
     }
   }
+}
+
+template <size_t kKnown>
+HWY_INLINE void RunKnownAt(const Panel& panel, Vector* registers, int64_t row, int64_t unit,
+                           size_t count) {
+  constexpr size_t kInstructions = kKnownPrograms[kKnown].instructions;
+  LoadStreams<kKnown>(panel, registers, row, unit, count);
+  ExecuteAll<kKnown>(registers, std::make_index_sequence<kInstructions>());
+  StoreOutputs<kKnown>(panel, registers, row, unit, count);
 }
 
 template <size_t kKnown>
@@ -142,15 +157,16 @@ void RunKnown(const Panel& panel) {
   const Floats d;
   constexpr size_t kGates = kKnownPrograms[kKnown].gates;
   const float* gates = panel.gates;
-  for (size_t r = 0; r < panel.row_count; ++r) {
-    for (size_t j = 0; j < panel.vectors; ++j, gates += kLanes) {
-      Vector registers[32];
-      HWY_UNROLL(8)
-      for (size_t g = 0; g < kGates; ++g) registers[g] = hn::Load(d, gates + g * panel.gate_stride);
-      const bool partial = panel.last != 0 && j + 1 == panel.vectors;
-      const int64_t unit = panel.unit + static_cast<int64_t>(j * kLanes);
-      RunKnownAt<kKnown>(panel, registers, panel.rows[r], unit, partial ? panel.last : kLanes);
-    }
+  const size_t places = panel.row_count * panel.vectors;
+  // One loop over both, because each activation has many constants, which stay in registers.
+  for (size_t place = 0, r = 0, j = 0; place < places; ++place, gates += kLanes) {
+    Vector registers[32];
+    HWY_UNROLL(8)
+    for (size_t g = 0; g < kGates; ++g) registers[g] = hn::Load(d, gates + g * panel.gate_stride);
+    const size_t count = panel.last != 0 && j + 1 == panel.vectors ? panel.last : kLanes;
+    RunKnownAt<kKnown>(panel, registers, panel.rows[r],
+                       panel.unit + static_cast<int64_t>(j * kLanes), count);
+    if (++j == panel.vectors) j = 0, ++r;
   }
 }
 

@@ -164,17 +164,14 @@ void choose_blocks(StagePlan& plan, const TargetShape& target) {
   const int64_t depth =
       std::accumulate(plan.products.begin(), plan.products.end(), int64_t{0},
                       [](int64_t sum, const StageProduct& product) { return sum + product.depth; });
-  const size_t columns = std::max<size_t>(plan.gates, 1);
-  const int64_t block_vectors = static_cast<int64_t>(std::max<size_t>(kMaxColumns / columns, 1));
+  const int64_t block_vectors = static_cast<int64_t>(BlockVectors(plan.gates));
   plan.block = block_shape(plan.gates, static_cast<size_t>(block_vectors), depth, target.lanes);
   plan.full_blocks = plan.units / (block_vectors * lanes);
   const int64_t rest = vectors - plan.full_blocks * block_vectors;
   if (rest > 0) plan.tail = block_shape(plan.gates, static_cast<size_t>(rest), depth, target.lanes);
   plan.tail_lanes = static_cast<size_t>(plan.units % lanes);
   plan.weight_floats = plan.full_blocks * plan.block.floats + plan.tail.floats;
-  // Two multipliers with a latency of four cycles are busy with eight sums.
-  const int64_t all = vectors * static_cast<int64_t>(plan.gates);
-  plan.splits = all <= 3 ? 4 : all < 8 ? 2 : 1;
+  plan.splits = Splits(static_cast<size_t>(vectors) * plan.gates);
 }
 
 void pack_weights(StagePlan& plan, const Stage& stage, const std::vector<size_t>& gate_order,
@@ -238,6 +235,7 @@ StagePlan plan_stage(const Stage& stage, const TargetShape& target,
     const bool replaces = stream.kind == Stream::Kind::state && in_place[stream.buffer];
     plan.stores.push_back({values[o], stream, replaces});
   }
+  std::ranges::stable_sort(plan.stores, {}, &Store::value);
   std::vector<std::vector<Stream>> initials(plan.gates);
   for (size_t g = 0; g < plan.gates; ++g)
     for (const uint8_t input : normal.initials[gate_order[g]])

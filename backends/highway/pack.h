@@ -81,17 +81,30 @@ struct StagePlan {
   Program program;              // inputs: the gates, then `inputs`
   std::vector<Stream> inputs;
   std::vector<bool> stored_inputs;  // by stream: whether an output stores it as it is
-  std::vector<Store> stores;
+  std::vector<Store> stores;        // by rising value
 };
 
 // The buffer of a Stream of kind units that stands for StagePlan::zeros.
 inline constexpr size_t kZerosBuffer = ~size_t{0};
+
+// Vectors of one gate in a block.
+constexpr size_t BlockVectors(size_t gates) {
+  if (gates == 0) return kMaxColumns;
+  return gates < kMaxColumns ? kMaxColumns / gates : 1;
+}
+
+// StagePlan::splits of a stage of so many columns in all: two multipliers with a latency of four
+// cycles are busy with eight sums.
+constexpr size_t Splits(size_t columns) { return columns <= 3 ? 4 : columns < 8 ? 2 : 1; }
 
 struct LoopPlan {
   std::vector<StagePlan> stages;
   std::vector<int64_t> state_sizes;
   std::vector<bool> in_place;  // states with one copy only
 };
+
+// The code that runs a loop on one target.
+using LoopFunction = void (*)(const LoopPlan&, const RecurrentLoop::Run&);
 
 // Throws Error if the spec is not consistent.
 LoopPlan plan_loop(const LoopSpec& spec, const TargetShape& target);

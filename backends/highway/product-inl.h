@@ -68,27 +68,36 @@ using TileFunction = void (*)(const TileArgs&);
 template <size_t kRows, size_t kBlocks, size_t kColumns>
 using TileSums = std::array<std::array<std::array<Vector, kColumns>, kBlocks>, kRows>;
 
-template <size_t kRows, size_t kBlocks, size_t kColumns>
-HWY_INLINE void InitializeSums(const TileArgs& args, TileSums<kRows, kBlocks, kColumns>& sums) {
-  const Floats d;
+// Calls f(row, block, column) for each sum of a tile, with constants.
+template <size_t kRows, size_t kBlocks, size_t kColumns, class F>
+HWY_INLINE void ForEachSum(F&& f) {
   HWY_UNROLL(8)
   for (size_t r = 0; r < kRows; ++r) {
     HWY_UNROLL(4)
     for (size_t u = 0; u < kBlocks; ++u) {
       HWY_UNROLL(4)
-      for (size_t c = 0; c < kColumns; ++c) {
-        if (args.start == Start::streams) {
-          const float* initial = args.initial[c] + args.rows[r] * args.initial_stride[c];
-          sums[r][u][c] =
-              hn::LoadU(d, initial + args.unit + static_cast<int64_t>(u) * args.block_units);
-        } else if (args.start == Start::stored) {
-          sums[r][u][c] =
-              hn::LoadU(d, args.out + args.column_out[c] + r * args.row_out + u * args.block_out);
-        } else {
-          sums[r][u][c] = hn::Zero(d);
-        }
-      }
+      for (size_t c = 0; c < kColumns; ++c) f(r, u, c);
     }
+  }
+}
+
+template <size_t kRows, size_t kBlocks, size_t kColumns>
+HWY_INLINE void InitializeSums(const TileArgs& args, TileSums<kRows, kBlocks, kColumns>& sums) {
+  const Floats d;
+  if (args.start == Start::zeros) {
+    ForEachSum<kRows, kBlocks, kColumns>([&](size_t r, size_t u, size_t c)
+                                             HWY_ATTR { sums[r][u][c] = hn::Zero(d); });
+  } else if (args.start == Start::streams) {
+    ForEachSum<kRows, kBlocks, kColumns>([&](size_t r, size_t u, size_t c) HWY_ATTR {
+      const float* initial = args.initial[c] + args.rows[r] * args.initial_stride[c];
+      sums[r][u][c] =
+          hn::LoadU(d, initial + args.unit + static_cast<int64_t>(u) * args.block_units);
+    });
+  } else {
+    ForEachSum<kRows, kBlocks, kColumns>([&](size_t r, size_t u, size_t c) HWY_ATTR {
+      sums[r][u][c] =
+          hn::LoadU(d, args.out + args.column_out[c] + r * args.row_out + u * args.block_out);
+    });
   }
 }
 
@@ -116,30 +125,25 @@ HWY_INLINE void AddTerms(const float* const (&left)[kRows], int64_t k, const flo
   }
 }
 
-// The sums of a tile. Their order depends on kSplits only: a row's result is the same in any tile.
+// Adds all products to the sums of a tile. The order depends on kSplits only: a row's result is the
+// same in any tile.
 template <size_t kSplits, size_t kRows, size_t kBlocks, size_t kColumns>
-HWY_INLINE void ComputeSums(const TileArgs& args, TileSums<kRows, kBlocks, kColumns>& result) {
+HWY_INLINE void AddProducts(const LeftRows* products, size_t product_count, const int64_t* rows,
+                            const float* HWY_RESTRICT weights, int64_t block_stride,
+                            TileSums<kRows, kBlocks, kColumns>& result) {
   const Floats d;
   std::array<TileSums<kRows, kBlocks, kColumns>, kSplits> sums;
-  InitializeSums<kRows, kBlocks, kColumns>(args, sums[0]);
+  sums[0] = result;
   HWY_UNROLL(4)
   for (size_t s = 1; s < kSplits; ++s) {
-    HWY_UNROLL(8)
-    for (size_t r = 0; r < kRows; ++r) {
-      HWY_UNROLL(4)
-      for (size_t u = 0; u < kBlocks; ++u) {
-        HWY_UNROLL(4)
-        for (size_t c = 0; c < kColumns; ++c) sums[s][r][u][c] = hn::Zero(d);
-      }
-    }
+    ForEachSum<kRows, kBlocks, kColumns>([&](size_t r, size_t u, size_t c)
+                                             HWY_ATTR { sums[s][r][u][c] = hn::Zero(d); });
   }
-  const float* HWY_RESTRICT weights = args.weights;
-  const int64_t block_stride = args.block_stride;
-  for (size_t p = 0; p < args.product_count; ++p) {
-    const LeftRows& product = args.products[p];
+  for (size_t p = 0; p < product_count; ++p) {
+    const LeftRows& product = products[p];
     const float* left[kRows];
     HWY_UNROLL(8)
-    for (size_t r = 0; r < kRows; ++r) left[r] = product.data + args.rows[r] * product.row_stride;
+    for (size_t r = 0; r < kRows; ++r) left[r] = product.data + rows[r] * product.row_stride;
     const int64_t depth = product.depth;
     int64_t k = 0;
     for (; k + static_cast<int64_t>(kSplits) <= depth; k += kSplits) {
@@ -155,39 +159,26 @@ HWY_INLINE void ComputeSums(const TileArgs& args, TileSums<kRows, kBlocks, kColu
       }
     }
   }
-  HWY_UNROLL(8)
-  for (size_t r = 0; r < kRows; ++r) {
-    HWY_UNROLL(4)
-    for (size_t u = 0; u < kBlocks; ++u) {
-      HWY_UNROLL(4)
-      for (size_t c = 0; c < kColumns; ++c) {
-        Vector sum = sums[0][r][u][c];
-        if constexpr (kSplits == 2) sum = hn::Add(sum, sums[1][r][u][c]);
-        if constexpr (kSplits == 4)
-          sum =
-              hn::Add(hn::Add(sum, sums[1][r][u][c]), hn::Add(sums[2][r][u][c], sums[3][r][u][c]));
-        result[r][u][c] = sum;
-      }
-    }
-  }
+  ForEachSum<kRows, kBlocks, kColumns>([&](size_t r, size_t u, size_t c) HWY_ATTR {
+    Vector sum = sums[0][r][u][c];
+    if constexpr (kSplits == 2) sum = hn::Add(sum, sums[1][r][u][c]);
+    if constexpr (kSplits == 4)
+      sum = hn::Add(hn::Add(sum, sums[1][r][u][c]), hn::Add(sums[2][r][u][c], sums[3][r][u][c]));
+    result[r][u][c] = sum;
+  });
 }
 
 template <size_t kSplits, size_t kRows, size_t kBlocks, size_t kColumns>
 void ComputeTile(const TileArgs& args) {
   const Floats d;
   TileSums<kRows, kBlocks, kColumns> sums;
-  ComputeSums<kSplits, kRows, kBlocks, kColumns>(args, sums);
-  HWY_UNROLL(8)
-  for (size_t r = 0; r < kRows; ++r) {
-    HWY_UNROLL(4)
-    for (size_t u = 0; u < kBlocks; ++u) {
-      HWY_UNROLL(4)
-      for (size_t c = 0; c < kColumns; ++c) {
-        float* out = args.out + args.column_out[c] + r * args.row_out + u * args.block_out;
-        hn::StoreU(sums[r][u][c], d, out);
-      }
-    }
-  }
+  InitializeSums<kRows, kBlocks, kColumns>(args, sums);
+  AddProducts<kSplits, kRows, kBlocks, kColumns>(args.products, args.product_count, args.rows,
+                                                 args.weights, args.block_stride, sums);
+  ForEachSum<kRows, kBlocks, kColumns>([&](size_t r, size_t u, size_t c) HWY_ATTR {
+    float* out = args.out + args.column_out[c] + r * args.row_out + u * args.block_out;
+    hn::StoreU(sums[r][u][c], d, out);
+  });
 }
 
 // Rows of a tile of one block, and blocks of a tile of one row.

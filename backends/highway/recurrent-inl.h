@@ -186,13 +186,12 @@ class ChunkRun {
   // All rows of some unit blocks; of more than one block only for a single row.
   void RunBlocks(const BlockShape& shape, const float* weights, size_t blocks, int64_t unit,
                  size_t last) {
+    if (step_.row_count == 1) return RunPanel(shape, weights, blocks, unit, last, 0, 1, 1);
     const StagePlan& stage = *step_.plan;
     size_t most = kMaxTileRows;
     for (const ColumnGroup& group : shape.groups)
       most = std::min(most, TileRows(stage.splits, group.count));
-    const size_t panel_rows = stage.known || blocks > 1
-                                  ? most
-                                  : std::max(kPanelVectors / shape.vectors / most * most, most);
+    const size_t panel_rows = std::max(kPanelVectors / shape.vectors / most * most, most);
     // Panels and tiles of nearly equal size: a small last one would leave multipliers idle.
     const size_t panels = (step_.row_count + panel_rows - 1) / panel_rows;
     for (size_t panel = 0, row = 0; panel < panels; ++panel) {
@@ -216,14 +215,13 @@ class ChunkRun {
                       stage.inputs.size(),
                       step_.outputs,
                       stage.stores.size()};
-    const bool listed = !stage.initials.empty();
-    const bool stored = listed || (last != 0 && !stage.initial.empty());
+    const bool stored = !stage.initials.empty() || (last != 0 && !stage.initial.empty());
     if (stored) StoreInitials(panel);
     const Start start = stored                  ? Start::stored
                         : stage.initial.empty() ? Start::zeros
                                                 : Start::streams;
     for (const ColumnGroup& group : shape.groups)
-      RunGroup(shape, group, weights + group.weights, blocks, panel, start, most);
+      RunGroup(shape, group, weights, blocks, panel, start, most);
     if (stage.known) {
       kKnownFunctions[*stage.known](panel);
     } else {
@@ -231,35 +229,48 @@ class ChunkRun {
     }
   }
 
-  // The sums of one group of columns of a panel, tile by tile.
-  void RunGroup(const BlockShape& shape, const ColumnGroup& group, const float* weights,
-                size_t blocks, const Panel& panel, Start start, size_t most) {
+  // What the tiles of one group of columns of a panel work on, and room for what it points to.
+  struct GroupArgs {
     const float* initial[kMaxColumns];
     int64_t initial_stride[kMaxColumns];
     size_t column_out[kMaxColumns];
+    TileArgs args;
+  };
+
+  void Prepare(const BlockShape& shape, const ColumnGroup& group, const float* weights,
+               const Panel& panel, Start start, GroupArgs& prepared) const {
+    size_t gate = group.first / shape.vectors, vector = group.first % shape.vectors;
     for (size_t c = 0; c < group.count; ++c) {
-      const size_t gate = (group.first + c) / shape.vectors;
-      const size_t vector = (group.first + c) % shape.vectors;
-      column_out[c] = gate * kPanelStride + vector * kLanes;
-      if (start != Start::streams) continue;
-      initial[c] = step_.initial[gate].data + vector * kLanes;
-      initial_stride[c] = step_.initial[gate].row_stride;
+      prepared.column_out[c] = gate * kPanelStride + vector * kLanes;
+      if (start == Start::streams) {
+        prepared.initial[c] = step_.initial[gate].data + vector * kLanes;
+        prepared.initial_stride[c] = step_.initial[gate].row_stride;
+      }
+      if (++vector == shape.vectors) vector = 0, ++gate;
     }
-    TileArgs args{step_.products,
-                  step_.plan->products.size(),
-                  weights,
-                  shape.floats,
-                  panel.rows,
-                  start,
-                  initial,
-                  initial_stride,
-                  panel.unit,
-                  static_cast<int64_t>(shape.vectors * kLanes),
-                  panel.gates,
-                  column_out,
-                  panel.vectors * kLanes,
-                  shape.vectors * kLanes};
-    if (blocks > 1) {
+    prepared.args = {step_.products,
+                     step_.plan->products.size(),
+                     weights + group.weights,
+                     shape.floats,
+                     panel.rows,
+                     start,
+                     prepared.initial,
+                     prepared.initial_stride,
+                     panel.unit,
+                     static_cast<int64_t>(shape.vectors * kLanes),
+                     panel.gates,
+                     prepared.column_out,
+                     panel.vectors * kLanes,
+                     shape.vectors * kLanes};
+  }
+
+  // The sums of one group of columns of a panel, tile by tile.
+  void RunGroup(const BlockShape& shape, const ColumnGroup& group, const float* weights,
+                size_t blocks, const Panel& panel, Start start, size_t most) {
+    GroupArgs prepared;
+    Prepare(shape, group, weights, panel, start, prepared);
+    TileArgs& args = prepared.args;
+    if (panel.row_count == 1) {
       const size_t together = TileBlocks(step_.plan->splits, group.count);
       const auto& functions = step_.tiles->blocks[group.count - 1];
       for (size_t block = 0; block < blocks;) {
@@ -273,9 +284,8 @@ class ChunkRun {
       return;
     }
     const auto& functions = step_.tiles->rows[group.count - 1];
-    const size_t tiles = (panel.row_count + most - 1) / most;
-    for (size_t tile = 0, row = 0; tile < tiles; ++tile) {
-      const size_t count = (panel.row_count - row + tiles - tile - 1) / (tiles - tile);
+    for (size_t row = 0, tiles = (panel.row_count + most - 1) / most; tiles > 0; --tiles) {
+      const size_t count = (panel.row_count - row + tiles - 1) / tiles;
       functions[count - 1](args);
       row += count;
       args.rows += count;

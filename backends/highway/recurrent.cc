@@ -7,7 +7,7 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 // clang-format off
 #include "hwy/highway.h"
-#include "backends/highway/recurrent-inl.h"
+#include "backends/highway/small-inl.h"
 // clang-format on
 
 #include "backends/highway/pack.h"
@@ -20,7 +20,7 @@ namespace refrain::highway {
 struct LoopKernel {
   const char* target;
   TargetShape shape;
-  void (*run)(const LoopPlan&, const RecurrentLoop::Run&);
+  LoopFunction (*choose)(const LoopPlan&);
 };
 
 }  // namespace refrain::highway
@@ -29,7 +29,7 @@ struct LoopKernel {
 HWY_BEFORE_NAMESPACE();
 namespace refrain::highway::HWY_NAMESPACE {
 
-LoopKernel kernel() { return {hwy::TargetName(HWY_TARGET), {kLanes, kAccumulators}, RunLoop}; }
+LoopKernel kernel() { return {hwy::TargetName(HWY_TARGET), {kLanes, kAccumulators}, ChooseLoop}; }
 
 }  // namespace refrain::highway::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -41,16 +41,18 @@ HWY_EXPORT(kernel);
 struct RecurrentLoop::Packed {
   LoopKernel kernel;
   LoopPlan plan;
+  LoopFunction run;
 };
 
 RecurrentLoop::RecurrentLoop(const LoopSpec& spec) {
   const LoopKernel chosen = HWY_DYNAMIC_DISPATCH(kernel)();
-  packed_ = std::make_unique<Packed>(Packed{chosen, plan_loop(spec, chosen.shape)});
+  packed_ = std::make_unique<Packed>(Packed{chosen, plan_loop(spec, chosen.shape), nullptr});
+  packed_->run = chosen.choose(packed_->plan);
 }
 
 RecurrentLoop::~RecurrentLoop() = default;
 
-void RecurrentLoop::run(const Run& run) const { packed_->kernel.run(packed_->plan, run); }
+void RecurrentLoop::run(const Run& run) const { packed_->run(packed_->plan, run); }
 
 int64_t RecurrentLoop::packed_bytes() const {
   int64_t floats = 0;
