@@ -1,0 +1,569 @@
+// Prepared graphs against the reference backend.
+#include "backends/executable/executable.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <functional>
+
+#include "backends/reference/executor.h"
+#include "ir/error.h"
+#include "ir/text.h"
+#include "support/compare.h"
+#include "support/random.h"
+
+namespace refrain {
+namespace {
+
+using testing::close;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::Random;
+
+// `$f32[2, 3]` in a graph's text stands for a constant with random elements.
+std::string with_constants(std::string text, Random& random) {
+  for (size_t at = text.find('$'); at != std::string::npos; at = text.find('$', at)) {
+    const size_t begin = text.find('[', at), end = text.find(']', at);
+    int64_t count = 1;
+    for (size_t i = begin + 1; i < end; i = text.find_first_of(",]", i) + 1) {
+      count *= std::stoll(text.substr(i));
+    }
+    std::string elements;
+    for (int64_t i = 0; i < count; ++i) {
+      elements += (i > 0 ? ", " : "") + std::to_string(random.uniform(-0.6, 0.6));
+    }
+    const std::string type = text.substr(at + 1, end - at);
+    text.replace(at, end - at + 1, "constant " + type + " (" + elements + ")");
+  }
+  return text;
+}
+
+std::vector<Tensor> random_inputs(const Graph& graph, Random& random) {
+  std::vector<Tensor> inputs;
+  for (size_t i = 0; i < graph.input_count(); ++i) {
+    const ValueType& type = graph.input(i)->type();
+    // Integers stay small: they are lengths and indices.
+    const bool real = is_float(type.element);
+    inputs.push_back(
+        random.tensor(type.element, type.shape.extents(), real ? -1 : 0, real ? 1 : 3));
+  }
+  return inputs;
+}
+
+std::vector<Tensor> run(PreparedGraph& prepared, const std::vector<Tensor>& inputs) {
+  std::vector<const Tensor*> pointers;
+  for (const Tensor& input : inputs) pointers.push_back(&input);
+  std::vector<Tensor> outputs = prepared.make_outputs();
+  prepared.run(pointers, outputs);
+  return outputs;
+}
+
+// Prepares a graph in every way, runs it twice, and compares with the reference backend; with more
+// threads every bit must be the same. Returns the automatic choice's steps.
+std::string check(const std::string& text, uint64_t seed = 1) {
+  Random random(seed);
+  const auto graph = parse(with_constants(text, random));
+  std::string why;
+  EXPECT_TRUE(PreparedGraph::supports(*graph, &why)) << why;
+  std::string steps;
+  for (const KernelChoice kernels :
+       {KernelChoice::onednn, KernelChoice::highway, KernelChoice::automatic}) {
+    PreparedGraph one(*graph, {.kernels = kernels}),
+        two(*graph, {.kernels = kernels, .threads = 2});
+    for (int repeat = 0; repeat < 2; ++repeat) {
+      const std::vector<Tensor> inputs = random_inputs(*graph, random);
+      std::vector<RuntimeValue> values;
+      for (const Tensor& input : inputs) values.emplace_back(input.clone());
+      const std::vector<RuntimeValue> expected = reference::run(*graph, values);
+      const std::vector<Tensor> actual = run(one, inputs), threaded = run(two, inputs);
+      for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_TRUE(close(actual[i], *expected[i].tensor, 1e-4, 2e-6))
+            << "output " << i << ", run " << repeat << " of\n"
+            << print(*graph) << one.describe();
+        EXPECT_TRUE(identical(actual[i], threaded[i])) << "threads, output " << i;
+      }
+    }
+    steps = one.describe();
+  }
+  return steps;
+}
+
+size_t count(const std::string& text, const std::string& part) {
+  size_t found = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+TEST(Executable, ChainsOfPointwiseOpsAreOneStep) {
+  const std::string steps =
+      check(R"(graph @g (%x: f32[4, 3, 5], %row: f32[5], %column: f32[4, 3, 1]) {
+    %two = constant f32[] (2)
+    %a = add(%x, %row) : f32[4, 3, 5]
+    %b = mul(%a, %column) : f32[4, 3, 5]
+    %c = sigmoid(%b) : f32[4, 3, 5]
+    %d = mul(%c, %two) : f32[4, 3, 5]
+    %e = sub(%d, %a) : f32[4, 3, 5]
+    yield "d" = %d, "e" = %e
+  })");
+  EXPECT_THAT(steps, HasSubstr("1 steps"));
+  EXPECT_THAT(steps, HasSubstr("pointwise [12, 5]"));
+}
+
+TEST(Executable, OpsThatDontFitOneProgram) {
+  check(R"(graph @g (%x: f32[4, 3, 5], %middle: f32[3, 1], %i: i64[4], %b: bool[4, 3, 5]) {
+    %a = mul(%x, %middle) : f32[4, 3, 5]
+    %t = tan(%a) : f32[4, 3, 5]
+    %w = where(%b, %t, %x) : f32[4, 3, 5]
+    %s = exp(%middle) : f32[3, 1]
+    %o = add(%w, %s) : f32[4, 3, 5]
+    %j = add(%i, %i) : i64[4]
+    yield "o" = %o, "j" = %j, "a" = %a
+  })");
+}
+
+TEST(Executable, GroupsOfOneShapeMerge) {
+  const std::string steps = check(R"(graph @g (%x: f32[6, 7], %y: f32[6, 7]) {
+    %a = tanh(%x) : f32[6, 7]
+    %b = exp(%y) : f32[6, 7]
+    %c = add(%a, %b) : f32[6, 7]
+    %d = max(%c, %a) : f32[6, 7]
+    yield "d" = %d
+  })");
+  EXPECT_THAT(steps, HasSubstr("1 steps"));
+}
+
+TEST(Executable, ProductsTakeTheirEpilogue) {
+  const std::string steps = check(R"(graph @g (%x: f32[5, 2, 9], %z: f32[5, 2, 20]) {
+    %w = $f32[9, 20]
+    %bias = $f32[20]
+    %p = matmul(%x, %w) : f32[5, 2, 20]
+    %q = add(%p, %bias) : f32[5, 2, 20]
+    %r = relu(%q) : f32[5, 2, 20]
+    %s = mul(%r, %z) : f32[5, 2, 20]
+    yield "s" = %s, "q" = %q
+  })");
+  EXPECT_THAT(steps, HasSubstr("1 steps"));
+}
+
+TEST(Executable, ProductsOfComputedMatrices) {
+  check(R"(graph @g (%x: f32[3, 4, 5], %y: f32[3, 5, 2], %v: f32[5]) {
+    %p = matmul(%x, %y) : f32[3, 4, 2]
+    %q = matmul(%x, %v) : f32[3, 4]
+    %w = $f32[5, 3]
+    %r = matmul(%v, %w) : f32[3]
+    yield "p" = %p, "q" = %q, "r" = %r
+  })");
+}
+
+TEST(Executable, ViewsCostNothing) {
+  const std::string steps = check(R"(graph @g (%x: f32[4, 1, 6]) {
+    %shape = constant i64[2] (6, 4)
+    %axis = constant i64[1] (1)
+    %one = constant i64[1] (1)
+    %three = constant i64[1] (3)
+    %zero = constant i64[1] (0)
+    %last = constant i64[] (-1)
+    %a = exp(%x) : f32[4, 1, 6]
+    %b = squeeze(%a, %axis) : f32[4, 6]
+    %c = transpose(%a) {perm = [1, 0, 2]} : f32[1, 4, 6]
+    %d = reshape(%b, %shape) : f32[6, 4]
+    %e = slice(%b, %one, %three, %zero) : f32[2, 6]
+    %f = gather(%b, %last) : f32[6]
+    %g = neg(%e) : f32[2, 6]
+    %h = neg(%f) : f32[6]
+    %i = neg(%c) : f32[1, 4, 6]
+    %j = neg(%d) : f32[6, 4]
+    yield "g" = %g, "h" = %h, "i" = %i, "j" = %j
+  })");
+  EXPECT_THAT(steps, HasSubstr("5 steps"));
+}
+
+TEST(Executable, MovesByStrides) {
+  const std::string steps = check(R"(graph @g (%x: f32[4, 3, 6], %y: f32[4, 2, 6]) {
+    %end = constant i64[1] (-9223372036854775808)
+    %begin = constant i64[1] (5)
+    %axes = constant i64[1] (2)
+    %step = constant i64[1] (-2)
+    %shape = constant i64[3] (4, 2, 6)
+    %sizes = constant i64[2] (1, 2)
+    %a = transpose(%x) {perm = [2, 0, 1]} : f32[6, 4, 3]
+    %b = slice(%x, %begin, %end, %axes, %step) : f32[4, 3, 3]
+    %c = concat(%x, %y) {axis = 1} : f32[4, 5, 6]
+    %d, %e = split(%x, %sizes) {axis = 1} : f32[4, 1, 6], f32[4, 2, 6]
+    %f = expand(%d, %shape) : f32[4, 2, 6]
+    yield "a" = %a, "b" = %b, "c" = %c, "e" = %e, "f" = %f
+  })");
+  EXPECT_THAT(steps, Not(HasSubstr("reference")));
+}
+
+TEST(Executable, OutputsThatAreInputsConstantsOrTheSame) {
+  check(R"(graph @g (%x: f32[2, 3], %y: i64[]) {
+    %c = $f32[4]
+    %shape = constant i64[1] (6)
+    %a = neg(%x) : f32[2, 3]
+    %b = reshape(%a, %shape) : f32[6]
+    yield "x" = %x, "y" = %y, "c" = %c, "a" = %a, "a2" = %a, "b" = %b
+  })");
+}
+
+TEST(Executable, EmptyTensors) {
+  check(R"(graph @g (%x: f32[0, 3], %y: f32[2, 0]) {
+    %w = $f32[3, 4]
+    %a = matmul(%x, %w) : f32[0, 4]
+    %b = tanh(%a) : f32[0, 4]
+    %c = matmul(%y, %x) : f32[2, 3]
+    %d = exp(%c) : f32[2, 3]
+    yield "b" = %b, "d" = %d
+  })");
+}
+
+// An LSTM's body over [B, 5] with x of 3, its gates side by side.
+constexpr const char* kLstmBody = R"(
+      %wx = $f32[3, 20]
+      %wh = $f32[5, 20]
+      %bias = $f32[20]
+      %px = matmul(%xt, %wx) : f32[4, 20]
+      %ph = matmul(%h, %wh) : f32[4, 20]
+      %p = add(%px, %ph) : f32[4, 20]
+      %pb = add(%p, %bias) : f32[4, 20]
+      %i, %o, %f, %g = split(%pb) {axis = 1} : f32[4, 5], f32[4, 5], f32[4, 5], f32[4, 5]
+      %si = sigmoid(%i) : f32[4, 5]
+      %so = sigmoid(%o) : f32[4, 5]
+      %sf = sigmoid(%f) : f32[4, 5]
+      %tg = tanh(%g) : f32[4, 5]
+      %fc = mul(%sf, %c) : f32[4, 5]
+      %ig = mul(%si, %tg) : f32[4, 5]
+      %cn = add(%fc, %ig) : f32[4, 5]
+      %tc = tanh(%cn) : f32[4, 5]
+      %hn = mul(%so, %tc) : f32[4, 5]
+      yield %hn, %cn, %hn)";
+
+std::string lstm(const std::string& head, const std::string& x, const std::string& slots,
+                 const std::string& y) {
+  return "graph @g (%h0: f32[4, 5], %c0: f32[4, 5], %x: " + x +
+         ", %n: i64[4]) {\n  %hT, %cT, %y = " + "scan " + head +
+         " state(%h = %h0: f32[4, 5], %c = %c0: f32[4, 5]) " + slots + " {" + kLstmBody +
+         "\n  } : f32[4, 5], f32[4, 5], " + y + "\n  yield \"y\" = %y, \"h\" = %hT, \"c\" = %cT\n}";
+}
+
+TEST(Executable, LstmIsOneLoop) {
+  const std::string steps = check(
+      lstm("", "f32[7, 4, 3]", "scanned(%xt = %x[0]: f32[4, 3]) stacked([0])", "f32[7, 4, 5]"));
+  EXPECT_THAT(steps, HasSubstr("1 steps"));
+  EXPECT_THAT(steps, HasSubstr("highway loop, 7 steps, 4 rows"));
+}
+
+TEST(Executable, LstmBackwardAndAlongOtherAxes) {
+  for (const char* slots : {"scanned(%xt = %x[0 reverse]: f32[4, 3]) stacked([0 reverse])",
+                            "scanned(%xt = %x[0 reverse]: f32[4, 3]) stacked([0])",
+                            "scanned(%xt = %x[0]: f32[4, 3]) stacked([0 reverse])"}) {
+    EXPECT_THAT(check(lstm("", "f32[7, 4, 3]", slots, "f32[7, 4, 5]")), HasSubstr("highway loop"));
+  }
+  EXPECT_THAT(check(lstm("", "f32[4, 7, 3]", "scanned(%xt = %x[1]: f32[4, 3]) stacked([1 reverse])",
+                         "f32[4, 7, 5]")),
+              HasSubstr("highway loop"));
+  // Time as the last axis has rows that are not contiguous.
+  check(lstm("", "f32[4, 3, 7]", "scanned(%xt = %x[2]: f32[4, 3]) stacked([2])", "f32[4, 5, 7]"));
+}
+
+TEST(Executable, LstmWithLengths) {
+  for (const char* slots : {"scanned(%xt = %x[0]: f32[4, 3]) stacked([0])",
+                            "scanned(%xt = %x[0 reverse]: f32[4, 3]) stacked([0 reverse])"}) {
+    for (uint64_t seed = 1; seed < 4; ++seed) {
+      EXPECT_THAT(
+          check(lstm("lengths(%n) batch_axis(0)", "f32[5, 4, 3]", slots, "f32[5, 4, 5]"), seed),
+          HasSubstr("lengths"));
+    }
+  }
+}
+
+TEST(Executable, LengthsOutOfRangeAreErrors) {
+  Random random;
+  const auto graph =
+      parse(with_constants(lstm("lengths(%n) batch_axis(0)", "f32[1, 4, 3]",
+                                "scanned(%xt = %x[0]: f32[4, 3]) stacked([0])", "f32[1, 4, 5]"),
+                           random));
+  PreparedGraph prepared(*graph, {});
+  std::vector<Tensor> inputs = random_inputs(*graph, random);
+  inputs[3].data<int64_t>()[2] = 2;
+  EXPECT_THROW(run(prepared, inputs), Error);
+  inputs[3].data<int64_t>()[2] = -1;
+  EXPECT_THROW(run(prepared, inputs), Error);
+  inputs[3].data<int64_t>()[2] = 1;
+  inputs[3].data<int64_t>()[1] = 0;
+  inputs[3].data<int64_t>()[0] = inputs[3].data<int64_t>()[3] = 1;
+  EXPECT_NO_THROW(run(prepared, inputs));
+}
+
+// The reset before the product makes a second stage of each step.
+TEST(Executable, GruOfTwoStages) {
+  const std::string steps = check(R"(graph @g (%h0: f32[1, 3, 6], %x: f32[9, 3, 18]) {
+    %hT, %y = scan state(%h = %h0: f32[1, 3, 6]) scanned(%xt = %x[0]: f32[3, 18]) stacked([1]) {
+      %axis = constant i64[1] (0)
+      %wzr = $f32[6, 12]
+      %wn = $f32[6, 6]
+      %one = constant f32[] (1)
+      %b12 = constant i64[1] (12)
+      %b18 = constant i64[1] (18)
+      %last = constant i64[1] (-1)
+      %zero = constant i64[1] (0)
+      %h2 = squeeze(%h, %axis) : f32[3, 6]
+      %p = matmul(%h2, %wzr) : f32[3, 12]
+      %xzr = slice(%xt, %zero, %b12, %last) : f32[3, 12]
+      %xn = slice(%xt, %b12, %b18, %last) : f32[3, 6]
+      %s = add(%p, %xzr) : f32[3, 12]
+      %a = sigmoid(%s) : f32[3, 12]
+      %z, %r = split(%a) {axis = -1} : f32[3, 6], f32[3, 6]
+      %rh = mul(%r, %h2) : f32[3, 6]
+      %pn = matmul(%rh, %wn) : f32[3, 6]
+      %sn = add(%pn, %xn) : f32[3, 6]
+      %n = tanh(%sn) : f32[3, 6]
+      %iz = sub(%one, %z) : f32[3, 6]
+      %u = mul(%iz, %n) : f32[3, 6]
+      %v = mul(%z, %h2) : f32[3, 6]
+      %hn = add(%u, %v) : f32[3, 6]
+      %hn3 = unsqueeze(%hn, %axis) : f32[1, 3, 6]
+      yield %hn3, %hn
+    } : f32[1, 3, 6], f32[3, 9, 6]
+    yield "y" = %y, "h" = %hT
+  })");
+  EXPECT_THAT(steps, HasSubstr("highway loop, 9 steps, 3 rows"));
+}
+
+TEST(Executable, ProjectionsAndConcatenatedLeftSides) {
+  const std::string steps = check(R"(graph @g (%h0: f32[2, 3], %x: f32[6, 2, 4]) {
+    %w = $f32[7, 16]
+    %hT, %y = scan invariant(%v = %w: f32[7, 16]) state(%h = %h0: f32[2, 3])
+        scanned(%xt = %x[0]: f32[2, 4]) stacked([0]) {
+      %project = $f32[8, 3]
+      %hx = concat(%h, %xt) {axis = -1} : f32[2, 7]
+      %p = matmul(%hx, %v) : f32[2, 16]
+      %a, %b = split(%p) {axis = 1} : f32[2, 8], f32[2, 8]
+      %s = sigmoid(%a) : f32[2, 8]
+      %m = mul(%s, %b) : f32[2, 8]
+      %hn = matmul(%m, %project) : f32[2, 3]
+      yield %hn, %s
+    } : f32[2, 3], f32[6, 2, 8]
+    yield "y" = %y, "h" = %hT
+  })");
+  EXPECT_THAT(steps, HasSubstr("highway loop, 6 steps, 2 rows"));
+}
+
+TEST(Executable, StatesThatChangePlaces) {
+  const char* text = R"(graph @g (%a0: f32[5], %b0: f32[5], %x: f32[4, 5]) {
+    %aT, %bT, %y, %z = scan state(%a = %a0: f32[5], %b = %b0: f32[5]) scanned(%xt = %x[0]: f32[5])
+        stacked([0], [0]) {
+      %s = OP(%a, %xt) : f32[5]
+      yield %b, %s, %a, %xt
+    } : f32[5], f32[5], f32[4, 5], f32[4, 5]
+    yield "a" = %aT, "b" = %bT, "y" = %y, "z" = %z
+  })";
+  for (const char* op : {"add", "mod"}) {  // no program has mod: the body runs step by step
+    std::string with = text;
+    with.replace(with.find("OP"), 2, op);
+    if (std::strcmp(op, "mod") == 0) with.replace(with.find("%xt) :"), 6, "%xt) {fmod = true} :");
+    EXPECT_THAT(check(with), HasSubstr(op[0] == 'a' ? "highway loop" : "scan, 4 steps"));
+  }
+}
+
+TEST(Executable, BodiesStepByStep) {
+  EXPECT_THAT(check(R"(graph @g (%h0: f32[3, 4], %x: f32[5, 3, 4], %n: i64[3], %i0: i64[3]) {
+    %axes = constant i64[1] (-1)
+    %hT, %iT, %y = scan lengths(%n) batch_axis(0) invariant(%ax = %axes: i64[1])
+        state(%h = %h0: f32[3, 4], %i = %i0: i64[3])
+        scanned(%xt = %x[0 reverse]: f32[3, 4]) stacked([1 reverse]) {
+      %one = constant i64[] (1)
+      %w = $f32[4, 4]
+      %p = matmul(%h, %w) : f32[3, 4]
+      %s = softmax(%p) {axis = -1} : f32[3, 4]
+      %hn = add(%s, %xt) : f32[3, 4]
+      %in = add(%i, %one) : i64[3]
+      yield %hn, %in, %s
+    } : f32[3, 4], i64[3], f32[3, 5, 4]
+    yield "h" = %hT, "i" = %iT, "y" = %y
+  })"),
+              HasSubstr("scan, 5 steps"));
+}
+
+TEST(Executable, ScansInScans) {
+  check(R"(graph @g (%h0: f32[2, 3], %x: f32[4, 2, 3]) {
+    %t = constant i64[] (3)
+    %hT, %y = scan state(%h = %h0: f32[2, 3]) scanned(%xt = %x[0]: f32[2, 3]) stacked([0]) {
+      %w = $f32[3, 3]
+      %trips = constant i64[] (3)
+      %hi, %z = scan trips(%trips) invariant(%u = %xt: f32[2, 3]) state(%g = %h: f32[2, 3])
+          stacked([0]) {
+        %v = $f32[3, 3]
+        %p = matmul(%g, %v) : f32[2, 3]
+        %s = add(%p, %u) : f32[2, 3]
+        %gn = tanh(%s) : f32[2, 3]
+        yield %gn, %gn
+      } : f32[2, 3], f32[3, 2, 3]
+      yield %hi, %z
+    } : f32[2, 3], f32[4, 3, 2, 3]
+    yield "y" = %y, "h" = %hT
+  })");
+}
+
+TEST(Executable, NoSteps) {
+  check(R"(graph @g (%h0: f32[2, 3], %x: f32[0, 2, 3]) {
+    %hT, %y = scan state(%h = %h0: f32[2, 3]) scanned(%xt = %x[0]: f32[2, 3]) stacked([0]) {
+      %hn = add(%h, %xt) : f32[2, 3]
+      yield %hn, %hn
+    } : f32[2, 3], f32[0, 2, 3]
+    yield "y" = %y, "h" = %hT
+  })");
+}
+
+TEST(Executable, DirectionsOfALayerRunAtOnce) {
+  Random random;
+  const auto graph = parse(with_constants(R"(graph @g (%x: f32[6, 2, 3]) {
+    %zero = constant f32[2, 3] (0, 0, 0, 0, 0, 0)
+    %a, %y = scan state(%h = %zero: f32[2, 3]) scanned(%xt = %x[0]: f32[2, 3]) stacked([0]) {
+      %s = add(%h, %xt) : f32[2, 3]
+      yield %s, %s
+    } : f32[2, 3], f32[6, 2, 3]
+    %b, %z = scan state(%h = %zero: f32[2, 3]) scanned(%xt = %x[0 reverse]: f32[2, 3])
+        stacked([0 reverse]) {
+      %s = add(%h, %xt) : f32[2, 3]
+      yield %s, %s
+    } : f32[2, 3], f32[6, 2, 3]
+    %c = concat(%y, %z) {axis = 2} : f32[6, 2, 6]
+    yield "c" = %c
+  })",
+                                          random));
+  // Both loops, then the parts of the result one after the other.
+  EXPECT_THAT(PreparedGraph(*graph, {.threads = 2}).describe(), HasSubstr("4 steps in 3 levels"));
+}
+
+// Cells of random operations on states, slices, invariants and constants, in random order of use.
+std::string random_cell(Random& random) {
+  const int64_t rows = random.integer(1, 3), width = random.integer(1, 9);
+  const std::string type = "f32[" + std::to_string(rows) + ", " + std::to_string(width) + "]";
+  const std::string square = "f32[" + std::to_string(width) + ", " + std::to_string(width) + "]";
+  const std::string row = "f32[" + std::to_string(width) + "]";
+  std::string body = "%bias = $" + row + "\n%half = constant f32[] (0.5)\n";
+  std::vector<std::string> values = {"%h", "%c", "%xt", "%v"};
+  const int64_t operations = random.integer(2, 14);
+  const auto any = [&] {
+    return values[static_cast<size_t>(random.integer(0, static_cast<int64_t>(values.size()) - 1))];
+  };
+  for (int64_t i = 0; i < operations; ++i) {
+    const std::string n = std::to_string(i), value = "%t" + n;
+    switch (random.integer(0, 5)) {
+      case 0:
+      case 1:
+        body += "%w" + n + " = $" + square + "\n" + value + " = matmul(" + any() + ", %w" + n + ")";
+        break;
+      case 2:
+        body += value + " = add(" + any() + ", " + any() + ")";
+        break;
+      case 3:
+        body += value + " = add(" + any() + ", %bias)";
+        break;
+      case 4:
+        body += value + " = mul(" + any() + ", %half)";
+        break;
+      default:
+        body += value + " = tanh(" + any() + ")";
+    }
+    body += " : " + type + "\n";
+    values.push_back(value);
+  }
+  // So that numbers stay in range however the cell grows them.
+  body += "%hn = tanh(" + any() + ") : " + type + "\n%cn = sin(" + any() + ") : " + type + "\n";
+  values.push_back("%hn");
+  const std::string direction = random.integer(0, 1) == 0 ? "" : " reverse";
+  const std::string whole = "f32[4, " + std::to_string(rows) + ", " + std::to_string(width) + "]";
+  return "graph @g (%h0: " + type + ", %c0: " + type + ", %x: " + whole + ", %v0: " + type +
+         ", %n: i64[" + std::to_string(rows) + "]) {\n%hT, %cT, %y = scan " +
+         (random.integer(0, 2) == 0 ? "lengths(%n) batch_axis(0) " : "") +
+         "invariant(%v = %v0: " + type + ") state(%h = %h0: " + type + ", %c = %c0: " + type +
+         ") scanned(%xt = %x[0" + direction + "]: " + type + ") stacked([0" + direction + "]) {\n" +
+         body + "yield %hn, %cn, " + any() + "\n} : " + type + ", " + type + ", " + whole +
+         "\nyield \"y\" = %y, \"h\" = %hT, \"c\" = %cT\n}";
+}
+
+TEST(Executable, RandomCells) {
+  size_t loops = 0;
+  constexpr uint64_t kCells = 150;
+  for (uint64_t seed = 1; seed <= kCells; ++seed) {
+    Random random(seed);
+    loops += count(check(random_cell(random), seed), "highway loop, 4 steps") > 0;
+    if (HasFailure()) FAIL() << "seed " << seed;
+  }
+  EXPECT_EQ(loops, kCells);
+}
+
+TEST(Executable, RefusesWhatItCannotRun) {
+  const auto refused = [](const std::string& text, const std::string& part) {
+    std::string why;
+    EXPECT_FALSE(PreparedGraph::supports(*parse(text), &why));
+    EXPECT_THAT(why, HasSubstr(part));
+    EXPECT_THROW(PreparedGraph(*parse(text), {}), Error);
+  };
+  refused(R"(graph @g (%x: f32[T]) { %y = exp(%x) : f32[T] yield "y" = %y })", "f32[T]");
+  refused(R"(graph @g (%x: f32[2], %n: i64[]) {
+    %h = scan trips(%n) state(%s = %x: f32[2]) {
+      %e = neg(%s) : f32[2]
+      yield %e
+    } : f32[2]
+    yield "h" = %h
+  })",
+          "number of steps");
+  refused(R"(graph @g (%x: f32[2], %n: i64[], %c: bool[]) {
+    %h = loop trips(%n) while(%c) iteration(%i) invariant() state(%s = %x: f32[2]) {
+      %t = constant bool[] (true)
+      yield %t, %s
+    } : f32[2]
+    yield "h" = %h
+  })",
+          "loop");
+}
+
+TEST(Executable, ChecksItsCaller) {
+  const auto graph = parse(R"(graph @g (%x: f32[2, 3]) {
+    %y = exp(%x) : f32[2, 3]
+    yield "y" = %y
+  })");
+  PreparedGraph prepared(*graph, {});
+  std::vector<Tensor> outputs = prepared.make_outputs();
+  const Tensor right(ElementType::f32, {2, 3}), wrong(ElementType::f32, {3, 2}),
+      other(ElementType::i32, {2, 3});
+  const auto run_on = [&](std::vector<const Tensor*> inputs) { prepared.run(inputs, outputs); };
+  EXPECT_NO_THROW(run_on({&right}));
+  EXPECT_THROW(run_on({&wrong}), Error);
+  EXPECT_THROW(run_on({&other}), Error);
+  EXPECT_THROW(run_on({&right, &right}), Error);
+  outputs.clear();
+  EXPECT_THROW(run_on({&right}), Error);
+}
+
+TEST(Executable, MemoryIsBounded) {
+  const auto graph = parse(R"(graph @g (%x: f32[1000]) {
+    %y = tan(%x) : f32[1000]
+    %z = tan(%y) : f32[1000]
+    yield "z" = %z
+  })");
+  EXPECT_EQ(PreparedGraph(*graph, {.max_bytes = 8192}).arena_bytes(), 4032);
+  EXPECT_THROW(PreparedGraph(*graph, {.max_bytes = 1000}), Error);
+}
+
+// Elements that decide shapes are checked when they come.
+TEST(Executable, IndicesAreChecked) {
+  const auto graph = parse(R"(graph @g (%x: f32[4, 2], %i: i64[3]) {
+    %y = gather(%x, %i) : f32[3, 2]
+    yield "y" = %y
+  })");
+  PreparedGraph prepared(*graph, {});
+  std::vector<Tensor> inputs;
+  inputs.emplace_back(ElementType::f32, std::vector<int64_t>{4, 2});
+  inputs.push_back(Tensor::of_ints(std::vector<int64_t>{0, 3, -4}));
+  EXPECT_NO_THROW(run(prepared, inputs));
+  inputs[1].data<int64_t>()[1] = 4;
+  EXPECT_THROW(run(prepared, inputs), Error);
+}
+
+}  // namespace
+}  // namespace refrain
