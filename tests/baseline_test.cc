@@ -45,16 +45,14 @@ class Baseline : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Baseline, GivesTheExpectedOutputs) {
   LoadedModel model = load_model(GetParam() + "/model.onnx");
-  SymbolBinding symbols;
   std::vector<RuntimeValue> inputs;
   for (size_t i = 0; i < model.graph->input_count(); ++i) {
     const std::string path = GetParam() + "/test_data_set_0/input_" + std::to_string(i) + ".pb";
     const Value& input = *model.graph->input(i);
     inputs.push_back(read_value(path, input.type(), kDefaultMaxBytes));
-    symbols.bind(input.type(), inputs.back(), input.name());
   }
-  const std::unique_ptr<Graph> flat =
-      unrolled(*specialized(*model.graph, symbols.extents(), {}), {});
+  bind_shapes(*model.graph, inputs);
+  const std::unique_ptr<Graph> flat = unrolled(*model.graph, {});
   std::string why;
   if (!naive::supports(*flat, &why)) {
     EXPECT_TRUE(may_stay(why)) << why;

@@ -131,7 +131,7 @@ std::vector<Rival> prepare_rivals(const Graph& bound, const Workload& work, cons
   for (const std::string name : kRivals) {
     if (!asks_for(options, name)) continue;
     progress.show("preparing " + name);
-    rivals.push_back(name == "naive"    ? naive_rival(bound, work.inputs, rival_options)
+    rivals.push_back(name == "naive"    ? naive_rival(options.model, work.inputs, rival_options)
                      : name == "onednn" ? onednn_rival(options.model, work.inputs, rival_options)
                                         : onnxruntime_rival(options.onnxruntime, options.model,
                                                             bound, work.inputs, rival_options));

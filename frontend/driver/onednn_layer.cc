@@ -5,12 +5,11 @@
 #include <unordered_set>
 #include <vector>
 
-#include "frontend/driver/random_inputs.h"
+#include "frontend/driver/baseline.h"
 #include "frontend/onnx/recurrent_cells.h"
 #include "ir/control.h"
 #include "ir/error.h"
 #include "passes/pass.h"
-#include "passes/specialize.h"
 
 namespace refrain {
 namespace {
@@ -257,11 +256,7 @@ std::unique_ptr<OnednnLayer> OnednnLayer::find(std::unique_ptr<Graph> imported,
     if (why) *why = kNoPrimitive + what;
     return nullptr;
   };
-  SymbolBinding symbols;
-  for (size_t i = 0; i < imported->input_count(); ++i) {
-    symbols.bind(imported->input(i)->type(), inputs[i], imported->input(i)->name());
-  }
-  passes::specialize(*imported, symbols.extents());
+  bind_shapes(*imported, inputs);
   const Node* node = only_scan(*imported, reason);
   if (!node) return refuse(reason);
   const ScanView scan(*node);

@@ -11,16 +11,26 @@
 #include "ir/error.h"
 
 namespace refrain {
+namespace {
 
-Rival naive_rival(const Graph& bound, std::span<const RuntimeValue> inputs,
+// As it was imported: what passes made of it is what the rivals are to be compared with.
+std::unique_ptr<Graph> imported(const std::string& model, const RivalOptions& options) {
+  return load_model(model, options.limits.max_bytes).graph;
+}
+
+}  // namespace
+
+Rival naive_rival(const std::string& model, std::span<const RuntimeValue> inputs,
                   const RivalOptions& options) {
   Rival rival{.name = "naive", .version = onednn::version(), .run = {}, .why = {}};
   struct Program {
     std::unique_ptr<Graph> graph;
     naive::Executable executable;
   };
+  std::unique_ptr<Graph> graph = imported(model, options);
   try {
-    std::unique_ptr<Graph> graph = unrolled(bound, options.limits);
+    bind_shapes(*graph, inputs);
+    graph = unrolled(*graph, options.limits);
     const Graph& flat = *graph;
     const auto program = std::shared_ptr<Program>(
         new Program{std::move(graph), {flat, options.threads, options.limits.max_bytes}});

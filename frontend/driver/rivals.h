@@ -25,9 +25,8 @@ struct RivalOptions {
   reference::Limits limits;
 };
 
-// The model unrolled, one op at a time (driver/baseline.h). `bound` is specialized() and is not
-// used afterwards.
-Rival naive_rival(const Graph& bound, std::span<const RuntimeValue> inputs,
+// The model unrolled, one op at a time (driver/baseline.h). Throws Error if the file can't be read.
+Rival naive_rival(const std::string& model, std::span<const RuntimeValue> inputs,
                   const RivalOptions& options);
 
 // oneDNN's own recurrent primitive, for a model that is one such layer (driver/onednn_layer.h).
