@@ -90,7 +90,9 @@ HWY_EXPORT(multiply_add);
 HWY_EXPORT(read);
 HWY_EXPORT(target_name);
 
-constexpr int64_t kWorkingSets[] = {32 << 10, 512 << 10, 8 << 20, 64 << 20};
+// Close together where second-level caches end, so that weights that still fit into one are not
+// taken for larger.
+constexpr int64_t kWorkingSets[] = {32 << 10, 512 << 10, 1 << 20, 2 << 20, 8 << 20, 64 << 20};
 
 using Clock = std::chrono::steady_clock;
 

@@ -16,7 +16,7 @@ struct Bandwidth {
 struct Profile {
   std::string target;  // the instruction set that was measured, the best that Highway knows here
   double peak_gflops;  // float32, an FMA counted as two
-  std::vector<Bandwidth> bandwidths;  // by rising working set: L1, L2, L3, memory
+  std::vector<Bandwidth> bandwidths;  // by rising working set, from L1 to memory
 };
 
 // Measures one core for about `seconds` (the fastest of short runs each, so that a busy machine
