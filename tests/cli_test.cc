@@ -216,7 +216,7 @@ TEST_F(Cli, BenchReports) {
   EXPECT_TRUE(json["onnxruntime_us"].is_null());
   EXPECT_EQ(json["roofline_us"], 0);  // no product at all
   EXPECT_GT(json["machine"]["peak_gflops"], 0);
-  EXPECT_EQ(json["machine"]["bandwidths"].size(), 6u);
+  EXPECT_EQ(json["machine"]["bandwidths"].size(), 7u);
 
   const ProcessResult step = refrain_({"bench", model_, "--step", "--seconds", "0.01"});
   EXPECT_THAT(step.out, AllOf(HasSubstr("one step"), HasSubstr("  x: f32[1, 1, 2]"),

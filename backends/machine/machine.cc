@@ -92,7 +92,8 @@ HWY_EXPORT(target_name);
 
 // Close together where second-level caches end, so that weights that still fit into one are not
 // taken for larger.
-constexpr int64_t kWorkingSets[] = {32 << 10, 512 << 10, 1 << 20, 2 << 20, 8 << 20, 64 << 20};
+constexpr int64_t kWorkingSets[] = {32 << 10, 512 << 10, 768 << 10, 1 << 20,
+                                    2 << 20,  8 << 20,   64 << 20};
 
 using Clock = std::chrono::steady_clock;
 
