@@ -78,7 +78,7 @@ TEST(RandomInputs, FitWhatUsesThem) {
   std::mt19937_64 engine(1);
   const auto range = [&](size_t input) {
     const std::vector<double> elements =
-        random_value(*graph, input, symbols, engine).tensor->view().as_doubles();
+        random_value(*graph, input, symbols, engine, nullptr).tensor->view().as_doubles();
     return std::pair(*std::min_element(elements.begin(), elements.end()),
                      *std::max_element(elements.begin(), elements.end()));
   };
