@@ -64,20 +64,29 @@ void require_channels(Dim found, Dim expected, const char* what) {
   if (provably_different(found, expected)) fail(what, to_string(expected), to_string(found));
 }
 
-// x [N, C, spatial...], w [M, C/groups, kernel...], bias [M] -> [N, M, spatial...]
-Types conv(const InferenceContext& c) {
+// What both convolutions ask of their operands. Returns the number of groups, or none if a rank is
+// unknown.
+std::optional<int64_t> convolution_groups(const InferenceContext& c) {
   const ValueType &x = float_operand(c, 0), &w = float_operand(c, 1);
   require_same_element(c, 0, 1);
   if (c.has_operand(2)) {
     require_same_element(c, 0, 2);
     require_rank(c, 2, 1);
   }
-  if (!x.shape.ranked() || !w.shape.ranked())
-    return {ValueType::tensor(x.element, Shape::unranked())};
+  if (!x.shape.ranked() || !w.shape.ranked()) return std::nullopt;
   require_spatial(x);
   require_rank(c, 1, x.shape.rank());
   const int64_t groups = c.node().integer(A::groups);
   if (groups < 1) fail("attribute groups out of range", "1 or more", std::to_string(groups));
+  return groups;
+}
+
+// x [N, C, spatial...], w [M, C/groups, kernel...], bias [M] -> [N, M, spatial...]
+Types conv(const InferenceContext& c) {
+  const ValueType &x = c.operand(0), &w = c.operand(1);
+  const std::optional<int64_t> known = convolution_groups(c);
+  if (!known) return {ValueType::tensor(x.element, Shape::unranked())};
+  const int64_t groups = *known;
   require_channels(x.shape[1], multiply(w.shape[1], groups),
                    "input channels don't fit the weights");
   if (w.shape[0].is_constant() && w.shape[0].extent() % groups != 0) {
@@ -100,18 +109,10 @@ Types conv(const InferenceContext& c) {
 
 // x [N, C, spatial...], w [C, M/groups, kernel...], bias [M] -> [N, M, spatial...]
 Types conv_transpose(const InferenceContext& c) {
-  const ValueType &x = float_operand(c, 0), &w = float_operand(c, 1);
-  require_same_element(c, 0, 1);
-  if (c.has_operand(2)) {
-    require_same_element(c, 0, 2);
-    require_rank(c, 2, 1);
-  }
-  if (!x.shape.ranked() || !w.shape.ranked())
-    return {ValueType::tensor(x.element, Shape::unranked())};
-  require_spatial(x);
-  require_rank(c, 1, x.shape.rank());
-  const int64_t groups = c.node().integer(A::groups);
-  if (groups < 1) fail("attribute groups out of range", "1 or more", std::to_string(groups));
+  const ValueType &x = c.operand(0), &w = c.operand(1);
+  const std::optional<int64_t> known = convolution_groups(c);
+  if (!known) return {ValueType::tensor(x.element, Shape::unranked())};
+  const int64_t groups = *known;
   require_channels(x.shape[1], w.shape[0], "input channels don't fit the weights");
   if (x.shape[1].is_constant() && x.shape[1].extent() % groups != 0) {
     fail("input channels don't divide by groups", std::to_string(groups), to_string(x.shape[1]));

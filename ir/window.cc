@@ -37,6 +37,7 @@ int64_t narrow(__int128 value) {
 }
 
 __int128 dilated(const WindowAttributes& attributes, size_t i, int64_t kernel) {
+  if (kernel < 1) throw Error("empty kernel", "an extent of 1 or more", std::to_string(kernel));
   return static_cast<__int128>(kernel - 1) * attributes.dilations[i] + 1;
 }
 

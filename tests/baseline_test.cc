@@ -3,34 +3,20 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <set>
 
 #include "backends/naive/naive.h"
 #include "frontend/driver/compare.h"
 #include "frontend/driver/model.h"
 #include "frontend/driver/random_inputs.h"
-#include "frontend/io/value_file.h"
 #include "ir/text.h"
-#include "support/compare.h"
+#include "support/cases.h"
 
 namespace refrain {
 namespace {
 
-namespace fs = std::filesystem;
-
-std::vector<std::string> case_folders() {
-  std::vector<std::string> folders;
-  for (const char* root : {"/tests/models", "/../shared/cases"}) {
-    const fs::path path = std::string(REFRAIN_SOURCE_DIR) + root;
-    if (!fs::is_directory(path)) continue;
-    for (const auto& entry : fs::directory_iterator(path)) {
-      if (fs::exists(entry.path() / "model.onnx")) folders.push_back(entry.path().string());
-    }
-  }
-  std::sort(folders.begin(), folders.end());
-  return folders;
-}
+using testing::case_inputs;
+using testing::case_output;
 
 // Loops whose number of steps depends on data can't be unrolled, and neither do branches on data go
 // away.
@@ -45,12 +31,7 @@ class Baseline : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Baseline, GivesTheExpectedOutputs) {
   LoadedModel model = load_model(GetParam() + "/model.onnx");
-  std::vector<RuntimeValue> inputs;
-  for (size_t i = 0; i < model.graph->input_count(); ++i) {
-    const std::string path = GetParam() + "/test_data_set_0/input_" + std::to_string(i) + ".pb";
-    const Value& input = *model.graph->input(i);
-    inputs.push_back(read_value(path, input.type(), kDefaultMaxBytes));
-  }
+  const std::vector<RuntimeValue> inputs = case_inputs(GetParam(), *model.graph);
   bind_shapes(*model.graph, inputs);
   const std::unique_ptr<Graph> flat = unrolled(*model.graph, {});
   std::string why;
@@ -62,22 +43,14 @@ TEST_P(Baseline, GivesTheExpectedOutputs) {
   for (size_t i = 0; i < inputs.size(); ++i) naive.set_input(i, *inputs[i].tensor);
   naive.run();
   for (size_t i = 0; i < flat->output_count(); ++i) {
-    const std::string path = GetParam() + "/test_data_set_0/output_" + std::to_string(i) + ".pb";
-    const RuntimeValue expected = read_value(path, flat->output(i)->type(), kDefaultMaxBytes);
+    const RuntimeValue expected = case_output(GetParam(), *flat, i);
     const Comparison comparison = compare(naive.output(i).clone(), expected, Tolerance{});
     EXPECT_TRUE(comparison.ok()) << flat->output_names()[i] << ": " << comparison.mismatch;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Baseline, ::testing::ValuesIn(case_folders()),
-                         [](const auto& param) {
-                           std::string name = fs::path(param.param).filename().string();
-                           std::replace_if(
-                               name.begin(), name.end(),
-                               [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); },
-                               '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Models, Baseline, ::testing::ValuesIn(testing::case_folders()),
+                         testing::case_test_name);
 
 constexpr const char* kLookup =
     R"(graph @g (%ids: i64[T, B], %lens: i32[B], %h0: f32[B, 3], %flag: bool[B]) {
@@ -100,7 +73,7 @@ TEST(RandomInputs, FitWhatUsesThem) {
   std::mt19937_64 engine(1);
   const auto range = [&](size_t input) {
     const std::vector<double> elements =
-        random_value(*graph, input, symbols, engine).tensor->view().as_doubles();
+        random_value(*graph, input, symbols, engine, nullptr).tensor->view().as_doubles();
     return std::pair(*std::min_element(elements.begin(), elements.end()),
                      *std::max_element(elements.begin(), elements.end()));
   };

@@ -175,6 +175,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"%y = conv(%img, %w3) {strides = [1, 1]} : f32[*]",
               "wrong length of attribute strides"},
         Wrong{"%y = conv(%img, %w3) {dilations = [9]} : f32[*]", "larger than the padded input"},
+        Wrong{"%w = constant f32[4, 6, 0] ()\n%y = conv(%img, %w) : f32[*]", "empty kernel"},
         Wrong{"%y = max_pool(%img) {kernel = [0]} : f32[*]", "kernel out of range"},
         Wrong{"%y = reduce_sum(%m, %two) : f32[*]",
               "axis out of range: expected an axis in -2..1, found 2"},

@@ -3,48 +3,23 @@
 // it changed anything, and unrolling changes nothing.
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <map>
 #include <set>
 
 #include "backends/reference/executor.h"
 #include "frontend/driver/model.h"
 #include "frontend/driver/random_inputs.h"
-#include "frontend/io/value_file.h"
-#include "ir/clone.h"
 #include "ir/control.h"
 #include "ir/text.h"
 #include "passes/passes.h"
 #include "passes/specialize.h"
+#include "support/cases.h"
 #include "support/compare.h"
 
 namespace refrain {
 namespace {
 
-namespace fs = std::filesystem;
-
-std::vector<std::string> case_folders() {
-  std::vector<std::string> folders;
-  for (const char* root : {"/tests/models", "/../shared/cases"}) {
-    const fs::path path = std::string(REFRAIN_SOURCE_DIR) + root;
-    if (!fs::is_directory(path)) continue;
-    for (const auto& entry : fs::directory_iterator(path)) {
-      if (fs::exists(entry.path() / "model.onnx")) folders.push_back(entry.path().string());
-    }
-  }
-  std::sort(folders.begin(), folders.end());
-  return folders;
-}
-
-std::vector<RuntimeValue> first_inputs(const std::string& folder, const Graph& graph) {
-  std::vector<RuntimeValue> inputs;
-  for (size_t i = 0; i < graph.input_count(); ++i) {
-    const std::string path = folder + "/test_data_set_0/input_" + std::to_string(i) + ".pb";
-    inputs.push_back(read_value(path, graph.input(i)->type(), kDefaultMaxBytes));
-  }
-  return inputs;
-}
+using testing::case_folders;
+using testing::case_inputs;
 
 TensorPtr widened(const TensorPtr& tensor) {
   if (!tensor || !is_float(tensor->type())) return tensor;
@@ -84,7 +59,7 @@ class Models : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     graph_ = load_model(GetParam() + "/model.onnx").graph;
-    inputs_ = first_inputs(GetParam(), *graph_);
+    inputs_ = case_inputs(GetParam(), *graph_);
   }
 
   // The model in float64, on float64 inputs.
@@ -170,13 +145,7 @@ TEST_P(Models, UnrolledGivesTheSame) {
   expect_outputs(*graph_, expected, 1e-12);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Models, ::testing::ValuesIn(case_folders()), [](const auto& tested) {
-  std::string name = fs::path(tested.param).filename().string();
-  for (char& c : name) {
-    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  }
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(All, Models, ::testing::ValuesIn(case_folders()), testing::case_test_name);
 
 }  // namespace
 }  // namespace refrain

@@ -9,8 +9,8 @@
 #include "ir/builder.h"
 #include "ir/control.h"
 #include "support/compare.h"
-#include "support/onnx_model.h"
 #include "support/onnx_op.h"
+#include "support/onnx_run.h"
 
 namespace refrain {
 namespace {
@@ -21,28 +21,6 @@ using ::testing::HasSubstr;
 
 const ValueType kFlag = ValueType::tensor(ElementType::boolean, {});
 const ValueType kCount = ValueType::tensor(ElementType::i64, {});
-
-ValueType f32_type(Shape shape) { return ValueType::tensor(ElementType::f32, std::move(shape)); }
-
-std::unique_ptr<Graph> import_model(OnnxModel& model) {
-  return std::move(onnx_import::import_bytes(model.bytes(), "model.onnx").graph);
-}
-
-std::string error_of(OnnxModel& model) {
-  try {
-    import_model(model);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-template <typename... Tensors>
-std::vector<RuntimeValue> run(const Graph& graph, Tensors... inputs) {
-  std::vector<RuntimeValue> values;
-  (values.emplace_back(std::move(inputs)), ...);
-  return reference::run(graph, values);
-}
 
 Tensor flag(bool value) { return Tensor::scalar(value); }
 Tensor count(int64_t value) { return Tensor::scalar(value); }

@@ -6,36 +6,14 @@
 #include "frontend/onnx/import.h"
 #include "ir/control.h"
 #include "support/compare.h"
-#include "support/onnx_model.h"
 #include "support/onnx_op.h"
+#include "support/onnx_run.h"
 
 namespace refrain {
 namespace {
 
 using namespace refrain::testing;
 using ::testing::HasSubstr;
-
-ValueType f32_type(Shape shape) { return ValueType::tensor(ElementType::f32, std::move(shape)); }
-
-std::unique_ptr<Graph> import_model(OnnxModel& model) {
-  return std::move(onnx_import::import_bytes(model.bytes(), "model.onnx").graph);
-}
-
-std::string error_of(OnnxModel& model) {
-  try {
-    import_model(model);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-template <typename... Tensors>
-std::vector<RuntimeValue> run(const Graph& graph, Tensors... inputs) {
-  std::vector<RuntimeValue> values;
-  (values.emplace_back(std::move(inputs)), ...);
-  return reference::run(graph, values);
-}
 
 // next = s + x * w, which is stacked as well; w comes from outside
 onnx::GraphProto sum_body() {

@@ -49,6 +49,7 @@ class Finder {
   };
 
   bool find_rows();
+  void find_chunk();
   bool find_sequences();
   size_t fail() {
     failed_ = true;
@@ -61,6 +62,8 @@ class Finder {
   size_t expression(const Value* value, int64_t offset, int64_t width);
   size_t make(const Piece& piece);
   size_t argument(const Value* value, const Piece& piece);
+  const Lowering::Group* taken_feed(const Value* slice);
+  size_t fed(const Value* value, const Lowering::Group& feed, const Piece& piece);
   size_t outside(const Value* inner, const Value* outer, const Piece& piece);
   size_t operation(const Node& node, const Piece& piece);
   size_t sum(const Node& node, const Piece& piece);
@@ -78,6 +81,7 @@ class Finder {
   const ScanView view_;
   const int64_t steps_;
   int64_t rows_ = 0;
+  int64_t chunk_ = 0;
   bool backward_ = false;
   bool failed_ = false;
   int depth_ = 0;
@@ -132,6 +136,20 @@ bool Finder::find_sequences() {
   return true;
 }
 
+// Products that feed the loop run for so many steps at a time that what they write is still in
+// cache when the loop reads it, but for enough rows to be worth reading their weights.
+void Finder::find_chunk() {
+  constexpr int64_t kBytes = 256 << 10, kRows = 64;
+  chunk_ = steps_;
+  for (size_t i = 0; i < view_.scanned(); ++i) {
+    const Value* whole = node_.operand(view_.scanned_operand(i));
+    if (!lowering_.feed_of(whole)) continue;
+    const int64_t step_bytes = std::max<int64_t>(1, bytes_of(*whole) / steps_);
+    chunk_ =
+        std::min(chunk_, std::max({int64_t{1}, kBytes / step_bytes, (kRows + rows_ - 1) / rows_}));
+  }
+}
+
 size_t Finder::buffer(const Value* value, bool written) {
   const auto [found, fresh] = buffers_.try_emplace({value, written}, form_.buffers.size());
   if (fresh) form_.buffers.push_back({value, 0, written});
@@ -157,8 +175,10 @@ std::optional<Stream> Finder::whole_stream(const Value* whole, ScanSlot slot, in
   } else {
     return {};
   }
+  LoopBuffer& taken = form_.buffers[stream.buffer];
+  if (!written && lowering_.feed_of(whole)) taken.fed = true;
   if (slot.reverse && !view_.has_lengths()) {
-    stream.offset = (steps_ - 1) * stream.time_stride;
+    stream.offset = ((taken.fed ? chunk_ : steps_) - 1) * stream.time_stride;
     stream.time_stride = -stream.time_stride;
   }
   return stream;
@@ -219,8 +239,9 @@ size_t Finder::argument(const Value* value, const Piece& piece) {
     stream.row_stride = row_form(*value).width;
   } else {
     const size_t slot = index - invariants - view_.states();
-    const auto whole = whole_stream(node_.operand(view_.scanned_operand(slot)),
-                                    view_.scan_slot(slot), row_form(*value).width, false);
+    const Value* scanned = node_.operand(view_.scanned_operand(slot));
+    if (const Lowering::Group* feed = taken_feed(value)) return fed(scanned, *feed, piece);
+    const auto whole = whole_stream(scanned, view_.scan_slot(slot), row_form(*value).width, false);
     if (!whole) return fail();
     stream = *whole;
   }
@@ -228,9 +249,53 @@ size_t Finder::argument(const Value* value, const Piece& piece) {
   return writer_.stream(stream, piece.width);
 }
 
+// The feed of a slice of which the loop computes the product itself.
+const Lowering::Group* Finder::taken_feed(const Value* slice) {
+  const size_t first = view_.invariants() + view_.states();
+  if (steps_ != 1 || !slice->is_argument() || slice->index() < first) return nullptr;
+  const Value* scanned = node_.operand(view_.scanned_operand(slice->index() - first));
+  const Lowering::Group* feed = lowering_.feed_of(scanned);
+  if (feed && std::find(form_.taken.begin(), form_.taken.end(), scanned) == form_.taken.end()) {
+    form_.taken.push_back(scanned);
+  }
+  return feed;
+}
+
+// With one step there was nothing to gain by computing a product for all steps before: it is one of
+// the loop's own.
+size_t Finder::fed(const Value* value, const Lowering::Group& feed, const Piece& piece) {
+  if (++depth_ > kMaxDepth) return fail();
+  const Node* node = value->node();
+  size_t made = 0;
+  if (node && feed.holds(node) && node == feed.product) {
+    const Value* left = node->operand(0);
+    Stream stream;
+    stream.buffer = buffer(left, false);
+    stream.row_stride = row_form(*left).width;
+    Expression gate;
+    gate.kind = Expression::Kind::gate;
+    gate.width = piece.width;
+    gate.terms.push_back({writer_.stream(stream, stream.row_stride),
+                          lowering_.constant(node->operand(1)), 0, piece.offset});
+    gate.shared = !node->result()->has_one_use();
+    made = writer_.gate(std::move(gate));
+  } else if (node && feed.holds(node)) {
+    std::vector<size_t> operands;
+    for (size_t i = 0; i < node->operand_count(); ++i) {
+      operands.push_back(fed(node->operand(i), feed, piece));
+    }
+    made = node->op() == Op::add ? writer_.sum(operands, piece.width, true)
+                                 : writer_.operation(*instruction_of(*node), operands, piece.width);
+  } else {
+    made = outside(value, value, piece);
+  }
+  --depth_;
+  return made;
+}
+
 // An invariant or a constant: one number, one row for all rows, or rows that stay.
 size_t Finder::outside(const Value* inner, const Value* outer, const Piece& piece) {
-  const Tensor* tensor = inner == outer && inner->node()
+  const Tensor* tensor = inner->node() && inner->node()->op() == Op::constant
                              ? inner->node()->attribute<TensorPtr>(AttributeName::value).get()
                              : lowering_.constant(outer);
   if (const auto number = single_element(tensor)) return writer_.constant(*number, piece.width);
@@ -388,6 +453,7 @@ size_t Finder::slice(const Node& node, const Piece& piece) {
 
 std::optional<LoopForm> Finder::run() {
   if (!find_rows() || !find_sequences()) return {};
+  find_chunk();
   for (size_t i = 0; i < view_.states(); ++i) {
     const int64_t width = form_.spec.state_sizes[i];
     const size_t next = expression(view_.next_state(i), 0, width);
@@ -408,7 +474,7 @@ std::optional<LoopForm> Finder::run() {
     writer_.output(slice, *stream);
   }
   if (!writer_.write(rows_, form_)) return {};
-  form_.shape = {.steps = steps_, .rows = rows_, .backward = backward_};
+  form_.shape = {.steps = steps_, .rows = rows_, .chunk = chunk_, .backward = backward_};
   return std::move(form_);
 }
 

@@ -16,11 +16,13 @@ struct LoopBuffer {
   const Value* value = nullptr;
   int64_t temporary = 0;
   bool written = false;
+  bool fed = false;  // filled by the product that makes the value, some steps at a time
 };
 
 struct LoopForm {
   highway::LoopSpec spec;
   LoopShape shape;
+  std::vector<const Value*> taken;  // fed values whose products the loop's own stages compute
   std::vector<LoopBuffer> buffers;
   std::vector<int64_t> sequence_of_row;     // if the scan has lengths
   std::vector<std::vector<float>> weights;  // that spec's weight sources point to

@@ -8,16 +8,21 @@
 #include "backends/executable/scan_step.h"
 
 namespace refrain::executable {
+namespace {
+
+constexpr int64_t kWorthAThread = 50'000;  // multiplications
+
+}  // namespace
 
 LoopStep::LoopStep(const highway::LoopSpec& spec, LoopShape shape, int threads)
     : loop_(spec), shape_(shape), threads_(threads), row_cost_(1) {
+  if (shape_.chunk == 0) shape_.chunk = std::max<int64_t>(1, shape_.steps);
   for (const highway::Stage& stage : spec.stages) {
     row_cost_ += stage.units * static_cast<int64_t>(stage.program.code.size());
     for (const highway::Product& product : stage.products) {
       row_cost_ += product.depth * stage.gates * stage.units;
     }
   }
-  row_cost_ *= shape.steps;
   for (const int64_t size : spec.state_sizes) {
     state_bytes_.push_back(size * shape.rows * static_cast<int64_t>(sizeof(float)));
   }
@@ -27,6 +32,7 @@ LoopStep::LoopStep(const highway::LoopSpec& spec, LoopShape shape, int threads)
 
 void LoopStep::add_state(Place initial, Place final, Place scratch) {
   const size_t slot = reads(initial);
+  if (buffer_count_ == 0) buffer_count_ = slot;
   if (first_state_ == 0) first_state_ = slot;
   writes(final);
   writes(scratch);
@@ -36,18 +42,78 @@ void LoopStep::add_lengths(Place lengths, ElementType type, int64_t count,
                            std::vector<int64_t> sequence_of_row) {
   lengths_.resize(static_cast<size_t>(count));
   lengths_slot_ = reads(lengths);
+  if (buffer_count_ == 0) buffer_count_ = lengths_slot_;
   lengths_type_ = type;
   sequence_of_row_ = std::move(sequence_of_row);
   row_lengths_.resize(sequence_of_row_.size());
+  chunk_lengths_.resize(sequence_of_row_.size());
+}
+
+void LoopStep::add_feed(const highway::LoopSpec& product, const std::vector<Place>& reads_places,
+                        std::vector<int64_t> row_strides, size_t target, int64_t columns,
+                        bool reverse) {
+  const size_t first = slots().size();
+  if (buffer_count_ == 0) buffer_count_ = first;
+  for (const Place place : reads_places) reads(place);
+  const highway::Stage& stage = product.stages[0];
+  feeds_.push_back(std::unique_ptr<Feed>(new Feed{highway::RecurrentLoop(product),
+                                                  first,
+                                                  target,
+                                                  std::move(row_strides),
+                                                  columns,
+                                                  reverse,
+                                                  stage.products[0].depth * stage.units,
+                                                  {}}));
+  feeds_.back()->buffers.resize(reads_places.size() + 1);
 }
 
 void LoopStep::rebind() {
-  const size_t states = current_.size();
-  const size_t buffers = states > 0             ? first_state_
-                         : row_lengths_.empty() ? slots().size()
-                                                : lengths_slot_;
-  buffers_.resize(buffers);
-  for (size_t i = 0; i < buffers; ++i) buffers_[i] = floats(i);
+  buffers_.resize(buffer_count_ == 0 ? slots().size() : buffer_count_);
+  for (size_t i = 0; i < buffers_.size(); ++i) buffers_[i] = floats(i);
+  moved_ = buffers_;
+}
+
+// Rows of steps begin .. begin + steps - 1, into the target from its begin on; for a loop that
+// reads backward those of as many steps from the end, up to the target's end.
+void LoopStep::run_feed(Feed& feed, int64_t begin, int64_t steps) {
+  const int64_t first = feed.reverse ? shape_.steps - begin - steps : begin;
+  const size_t reads_count = feed.row_strides.size();
+  for (size_t i = 0; i < reads_count; ++i) {
+    feed.buffers[i] = floats(feed.first_slot + i) + first * shape_.rows * feed.row_strides[i];
+  }
+  const int64_t skipped = feed.reverse ? shape_.chunk - steps : 0;
+  feed.buffers[reads_count] = buffers_[feed.target] + skipped * shape_.rows * feed.columns;
+  const int64_t grain = std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, feed.row_cost));
+  for_rows(threads_, steps * shape_.rows, grain, [&](int64_t row_begin, int64_t row_end) {
+    feed.product.run({.buffers = feed.buffers.data(),
+                      .state_current = nullptr,
+                      .state_next = nullptr,
+                      .steps = 1,
+                      .row_begin = row_begin,
+                      .row_end = row_end});
+  });
+}
+
+void LoopStep::run_chunk(int64_t begin, int64_t steps) {
+  for (const std::unique_ptr<Feed>& feed : feeds_) run_feed(*feed, begin, steps);
+  for (size_t i = 0; i < time_strides_.size(); ++i) {
+    moved_[i] = buffers_[i] + begin * time_strides_[i];
+  }
+  for (size_t row = 0; row < row_lengths_.size(); ++row) {
+    chunk_lengths_[row] = std::clamp<int64_t>(row_lengths_[row] - begin, 0, steps);
+  }
+  const int64_t grain =
+      std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, row_cost_ * steps));
+  for_rows(threads_, shape_.rows, grain, [&](int64_t row_begin, int64_t row_end) {
+    loop_.run({.buffers = moved_.data(),
+               .state_current = current_.data(),
+               .state_next = next_.data(),
+               .steps = steps,
+               .row_begin = row_begin,
+               .row_end = row_end,
+               .lengths = chunk_lengths_.empty() ? nullptr : chunk_lengths_.data(),
+               .backward = shape_.backward});
+  });
 }
 
 void LoopStep::run() {
@@ -63,19 +129,12 @@ void LoopStep::run() {
     next_[i] = floats(slot + 2);
     std::memcpy(current_[i], pointer(slot), static_cast<size_t>(state_bytes_[i]));
   }
-  if (shape_.steps == 0) return;
-  constexpr int64_t kWorthAThread = 50'000;  // multiplications
-  const int64_t grain = std::max<int64_t>(1, kWorthAThread / row_cost_);
-  for_rows(threads_, shape_.rows, grain, [&](int64_t begin, int64_t end) {
-    loop_.run({.buffers = buffers_.data(),
-               .state_current = current_.data(),
-               .state_next = next_.data(),
-               .steps = shape_.steps,
-               .row_begin = begin,
-               .row_end = end,
-               .lengths = row_lengths_.empty() ? nullptr : row_lengths_.data(),
-               .backward = shape_.backward});
-  });
+  const int64_t chunk = shape_.chunk;
+  const int64_t chunks = (shape_.steps + chunk - 1) / chunk;
+  for (int64_t i = 0; i < chunks; ++i) {
+    const int64_t begin = chunk * (shape_.backward ? chunks - 1 - i : i);
+    run_chunk(begin, std::min(chunk, shape_.steps - begin));
+  }
 }
 
 std::string LoopStep::describe() const {
@@ -83,7 +142,12 @@ std::string LoopStep::describe() const {
                      std::to_string(shape_.rows) + " rows";
   if (shape_.backward) text += ", backward";
   if (!row_lengths_.empty()) text += ", lengths";
-  return text + ": " + loop_.describe();
+  text += ": " + loop_.describe();
+  for (const std::unique_ptr<Feed>& feed : feeds_) {
+    text += "; fed, " + std::to_string(shape_.chunk) + " steps at a time, by " +
+            feed->product.describe();
+  }
+  return text;
 }
 
 }  // namespace refrain::executable

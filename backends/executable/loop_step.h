@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backends/executable/step.h"
@@ -14,11 +16,15 @@ namespace refrain::executable {
 struct LoopShape {
   int64_t steps = 1;
   int64_t rows = 1;
+  int64_t chunk = 0;      // steps that feeds run for at a time; 0: all
   bool backward = false;  // see RecurrentLoop::Run
 };
 
 // Slots, in this order: the loop's buffers; for each state where it starts (read), where it ends
-// and scratch of its size; the lengths, if there are any.
+// and scratch of its size; the lengths, if there are any; what feeds read.
+//
+// A feed is a product of which the loop scans the rows: it runs for a chunk of steps, into a buffer
+// of that size, and then the loop does.
 class LoopStep final : public Step {
  public:
   LoopStep(const highway::LoopSpec& spec, LoopShape shape, int threads);
@@ -29,21 +35,42 @@ class LoopStep final : public Step {
   void add_lengths(Place lengths, ElementType type, int64_t count,
                    std::vector<int64_t> sequence_of_row);
 
+  // `product` is a loop of one step whose rows are those of all steps; its buffers are `reads`,
+  // which move by `row_strides`, and then the loop's buffer `target`, whose rows have `columns`.
+  // `reverse`: the loop reads it backward by a negative stride.
+  void add_feed(const highway::LoopSpec& product, const std::vector<Place>& reads,
+                std::vector<int64_t> row_strides, size_t target, int64_t columns, bool reverse);
+  // Time strides of the loop's buffers, by which chunks move; 0 for those of feeds.
+  void set_time_strides(std::vector<int64_t> strides) { time_strides_ = std::move(strides); }
+
   void run() override;
   void rebind() override;
   std::string describe() const override;
-  int64_t packed_bytes() const { return loop_.packed_bytes(); }
 
  private:
+  struct Feed {
+    highway::RecurrentLoop product;
+    size_t first_slot, target;
+    std::vector<int64_t> row_strides;
+    int64_t columns;
+    bool reverse;
+    int64_t row_cost;
+    std::vector<float*> buffers;
+  };
+  void run_feed(Feed& feed, int64_t begin, int64_t steps);
+  void run_chunk(int64_t begin, int64_t steps);
+
   highway::RecurrentLoop loop_;
   LoopShape shape_;
   int threads_;
   int64_t row_cost_;  // multiplications a row
   std::vector<int64_t> state_bytes_;
-  std::vector<float*> buffers_, current_, next_;
-  size_t first_state_ = 0, lengths_slot_ = 0;
+  std::vector<float*> buffers_, moved_, current_, next_;
+  std::vector<int64_t> time_strides_;
+  std::vector<std::unique_ptr<Feed>> feeds_;
+  size_t buffer_count_ = 0, first_state_ = 0, lengths_slot_ = 0;
   ElementType lengths_type_ = ElementType::i64;
-  std::vector<int64_t> sequence_of_row_, lengths_, row_lengths_;
+  std::vector<int64_t> sequence_of_row_, lengths_, row_lengths_, chunk_lengths_;
 };
 
 }  // namespace refrain::executable

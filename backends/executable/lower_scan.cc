@@ -1,5 +1,6 @@
 #include "backends/executable/lower_scan.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -94,11 +95,37 @@ void lower_step_by_step(Lowering& lowering, const ScanView& view, const Node& no
   lowering.append(steps, std::move(scan));
 }
 
+// By how much each buffer moves with time; none if one moves in two ways, so that a run can't be
+// cut in time.
+std::optional<std::vector<int64_t>> time_strides(const LoopForm& form) {
+  std::vector<std::optional<int64_t>> strides(form.buffers.size());
+  bool same = true;
+  const auto add = [&](const highway::Stream& stream) {
+    if (stream.kind == highway::Stream::Kind::state) return;
+    const int64_t stride = stream.kind == highway::Stream::Kind::units ? 0 : stream.time_stride;
+    std::optional<int64_t>& known = strides[stream.buffer];
+    same = same && known.value_or(stride) == stride;
+    known = stride;
+  };
+  for (const highway::Stage& stage : form.spec.stages) {
+    for (const highway::Product& product : stage.products) add(product.left);
+    for (const highway::Stream& input : stage.inputs) add(input);
+    for (const highway::Stream& output : stage.outputs) add(output);
+  }
+  if (!same) return {};
+  std::vector<int64_t> result;
+  for (size_t i = 0; i < strides.size(); ++i) {
+    result.push_back(form.buffers[i].fed ? 0 : strides[i].value_or(0));
+  }
+  return result;
+}
+
 void lower_to_kernel(Lowering& lowering, const ScanView& view, const Node& node, LoopForm& form,
                      Steps& steps) {
   Storage& storage = lowering.storage();
   const auto floats = [](int64_t count) { return count * static_cast<int64_t>(sizeof(float)); };
   auto step = std::make_unique<LoopStep>(form.spec, form.shape, lowering.options().threads);
+  for (const Value* taken : form.taken) lowering.take_feed(taken);
   for (size_t i = 0; i < view.states(); ++i) lowering.allocate(view.final_state(i));
   for (size_t i = 0; i < view.stacked(); ++i) lowering.allocate(view.stacked_result(i));
   for (const LoopBuffer& buffer : form.buffers) {
@@ -108,7 +135,9 @@ void lower_to_kernel(Lowering& lowering, const ScanView& view, const Node& node,
           buffer.value,
           storage.constant(buffer.value->node()->attribute<TensorPtr>(AttributeName::value)));
     }
-    if (buffer.temporary > 0) {
+    if (buffer.fed) {
+      step->writes(storage.arena(bytes_of(*buffer.value) / form.shape.steps * form.shape.chunk));
+    } else if (buffer.temporary > 0) {
       step->writes(storage.arena(floats(buffer.temporary)));
     } else if (buffer.written) {
       step->writes(lowering.place(buffer.value));
@@ -125,6 +154,22 @@ void lower_to_kernel(Lowering& lowering, const ScanView& view, const Node& node,
     const Value& lengths = *view.lengths();
     step->add_lengths(lowering.place(&lengths), lengths.type().element,
                       element_count(extents_of(lengths)), std::move(form.sequence_of_row));
+  }
+  step->set_time_strides(time_strides(form).value_or(std::vector<int64_t>(form.buffers.size(), 0)));
+  for (size_t i = 0; i < view.scanned(); ++i) {
+    const Value* whole = node.operand(view.scanned_operand(i));
+    const auto buffer =
+        std::find_if(form.buffers.begin(), form.buffers.end(),
+                     [&](const LoopBuffer& b) { return b.fed && b.value == whole; });
+    if (buffer == form.buffers.end()) continue;
+    const std::vector<const Value*> results = {whole};
+    Lowering::ProductForm product = lowering.product_form(*lowering.feed_of(whole), results);
+    std::vector<Place> reads;
+    for (const Value* read : product.reads) reads.push_back(lowering.place(read));
+    step->add_feed(product.spec, reads, std::move(product.row_strides),
+                   static_cast<size_t>(buffer - form.buffers.begin()), extents_of(*whole).back(),
+                   view.scan_slot(i).reverse && !view.has_lengths());
+    lowering.take_feed(whole);
   }
   lowering.append(steps, std::move(step));
 }
@@ -187,11 +232,19 @@ std::string scan_obstacle(const Node& node) {
 void lower_scan(Lowering& lowering, const Node& node, Steps& steps) {
   const ScanView view(node);
   const int64_t count = *scan_steps(node);
+  const auto need_operands = [&] {
+    for (size_t i = 0; i < node.operand_count(); ++i) lowering.need(node.operand(i), steps);
+  };
   if (count > 0) {
-    if (std::optional<LoopForm> form = find_loop_form(lowering, node, count)) {
-      return lower_to_kernel(lowering, view, node, *form, steps);
+    std::optional<LoopForm> form = find_loop_form(lowering, node, count);
+    if (form && !time_strides(*form)) {
+      // Without feeds there is one chunk, which need not move.
+      need_operands();
+      form = find_loop_form(lowering, node, count);
     }
+    if (form) return lower_to_kernel(lowering, view, node, *form, steps);
   }
+  need_operands();
   lower_step_by_step(lowering, view, node, count, steps);
 }
 

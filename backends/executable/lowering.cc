@@ -9,6 +9,7 @@
 #include "backends/executable/lower_scan.h"
 #include "backends/onednn/kernels.h"
 #include "ir/builder.h"
+#include "ir/control.h"
 #include "ir/error.h"
 
 namespace refrain::executable {
@@ -58,6 +59,25 @@ bool depends_on_elements(const Node& node, const Lowering& lowering) {
 // A bias or the like: one row for all rows of the result.
 bool is_row(const std::vector<int64_t>& operand, int64_t columns) {
   return !operand.empty() && operand.back() == columns && element_count(operand) == columns;
+}
+
+// Whether a scan reads the operand along its first axis, so that rows of steps follow each other.
+bool may_be_fed(const Node& node, size_t operand) {
+  if (node.op() != Op::scan) return false;
+  const ScanView view(node);
+  const size_t first = view.scanned_operand(0);
+  return operand >= first && view.scan_slot(operand - first).axis == 0;
+}
+
+// Whether a product ends, by way of element-wise ops, in a scan's operand.
+bool feeds_scan(const Value* value) {
+  while (value->has_one_use()) {
+    const Node& user = *value->first_use()->user();
+    if (may_be_fed(user, value->first_use()->index())) return true;
+    if (!instruction_of(user)) return false;
+    value = user.result();
+  }
+  return false;
 }
 
 // For a product of these sizes oneDNN's blocking over the depth is worth a second pass for the
@@ -123,7 +143,9 @@ void Lowering::lower_node(const Node& node, Steps& steps) {
     return;
   }
   if (lower_pointwise(node, steps)) return;
-  for (size_t i = 0; i < node.operand_count(); ++i) need(node.operand(i), steps);
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    if (!may_be_fed(node, i) || !feed_of(node.operand(i))) need(node.operand(i), steps);
+  }
   if (node.op() == Op::yield) return;
   const bool control = node.op() == Op::scan;
   bool empty = !control;
@@ -245,7 +267,8 @@ bool Lowering::start_product(const Node& node, Steps& steps) {
   const int64_t rows = element_count(left) / weights->extents()[0];
   const bool by_onednn = options_.kernels == KernelChoice::onednn ||
                          (options_.kernels == KernelChoice::automatic &&
-                          large_product(rows, weights->extents()[0], weights->extents()[1]));
+                          large_product(rows, weights->extents()[0], weights->extents()[1]) &&
+                          !feeds_scan(node.result()));
   if (by_onednn && lower_by_onednn(node, steps)) return true;
   Group& group = *groups_.emplace_back(std::make_unique<Group>());
   group.product = &node;
@@ -362,19 +385,21 @@ void Lowering::flush_program(Group& group, Steps& steps, const std::vector<const
   append(steps, std::move(step));
 }
 
-void Lowering::flush_product(Group& group, Steps& steps, const std::vector<const Value*>& results) {
+Lowering::ProductForm Lowering::product_form(const Group& group,
+                                             const std::vector<const Value*>& results) const {
   const Node& product = *group.product;
   const Tensor& weights = *constant(product.operand(1));
   const int64_t depth = weights.extents()[0], columns = weights.extents()[1];
-  const int64_t rows = element_count(extents_of(*product.operand(0))) / depth;
   const std::vector<const Value*> inputs = ordered_inputs(group.nodes, group.inputs);
+  ProductForm form;
+  form.rows = element_count(extents_of(*product.operand(0))) / depth;
 
   std::vector<const Value*> registers = {product.result()};
   registers.insert(registers.end(), inputs.begin(), inputs.end());
   ProgramWriter writer(*this, registers);
   for (const Node* node : group.nodes) writer.add(*node);
 
-  highway::Stage stage;
+  highway::Stage& stage = form.spec.stages.emplace_back();
   stage.units = columns;
   stage.gates = 1;
   highway::Product& p = stage.products.emplace_back();
@@ -382,27 +407,58 @@ void Lowering::flush_product(Group& group, Steps& steps, const std::vector<const
   p.depth = depth;
   p.weights = {weights.data<float>().data(), columns, columns};
   stage.program = writer.finish(results);
-  size_t buffer = 1;
+  form.reads = {product.operand(0)};
+  form.row_strides = {depth};
   for (const Value* input : inputs) {
     const bool moves = extents_of(*input) == group.extents;
     highway::Stream& stream = stage.inputs.emplace_back();
     stream.kind = moves ? highway::Stream::Kind::rows : highway::Stream::Kind::units;
-    stream.buffer = buffer++;
+    stream.buffer = form.reads.size();
     stream.row_stride = moves ? columns : 0;
+    form.reads.push_back(input);
+    form.row_strides.push_back(stream.row_stride);
   }
   for (size_t i = 0; i < results.size(); ++i) {
     highway::Stream& stream = stage.outputs.emplace_back();
-    stream.buffer = buffer++;
+    stream.buffer = form.reads.size() + i;
     stream.row_stride = columns;
   }
-  highway::LoopSpec spec;
-  spec.stages.push_back(std::move(stage));
-  auto step =
-      std::make_unique<LoopStep>(spec, LoopShape{.steps = 1, .rows = rows}, options_.threads);
-  step->reads(place(product.operand(0)));
-  for (const Value* input : inputs) step->reads(place(input));
+  return form;
+}
+
+void Lowering::flush_product(Group& group, Steps& steps, const std::vector<const Value*>& results) {
+  const ProductForm form = product_form(group, results);
+  auto step = std::make_unique<LoopStep>(form.spec, LoopShape{.steps = 1, .rows = form.rows},
+                                         options_.threads);
+  for (const Value* value : form.reads) step->reads(place(value));
   for (const Value* result : results) step->writes(allocate(result));
   append(steps, std::move(step));
+}
+
+bool Lowering::Group::holds(const Node* node) const {
+  return node == product || std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+const Lowering::Group* Lowering::feed_of(const Value* value) const {
+  const Group* group = value ? group_of(value) : nullptr;
+  if (!group || !group->product || !value->has_one_use()) return nullptr;
+  const auto inside_only = [&](const Value* made) {
+    for (const Use* use = made->first_use(); use; use = use->next()) {
+      if (!group->holds(use->user())) return false;
+    }
+    return true;
+  };
+  if (group->product->result() != value && !inside_only(group->product->result())) return nullptr;
+  for (const Node* node : group->nodes) {
+    if (node->result() != value && !inside_only(node->result())) return nullptr;
+  }
+  return group;
+}
+
+void Lowering::take_feed(const Value* value) {
+  const Group* group = group_of(value);
+  open_.erase(group->product->result());
+  for (const Node* node : group->nodes) open_.erase(node->result());
 }
 
 bool Lowering::lower_by_onednn(const Node& node, Steps& steps) {

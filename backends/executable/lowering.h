@@ -14,6 +14,7 @@
 #include "backends/executable/pointwise.h"
 #include "backends/executable/step.h"
 #include "backends/executable/storage.h"
+#include "backends/highway/recurrent.h"
 #include "ir/graph.h"
 
 namespace refrain::executable {
@@ -63,11 +64,6 @@ class Lowering {
   }
 
   const std::vector<OrderedStep>& ordered() const { return ordered_; }
-  // Steps inside other steps count as part of those.
-  void enter() { ++depth_; }
-  void leave() { --depth_; }
-
- private:
   // Element-wise nodes that will be one program, not emitted yet; perhaps with a product whose
   // epilogue they are. Everything from outside that they read has a place already.
   struct Group {
@@ -76,8 +72,33 @@ class Lowering {
     std::vector<int64_t> extents;
     uint64_t splits = 0;
     std::unordered_set<const Value*> inputs;
-  };
 
+    bool holds(const Node* node) const;
+  };
+  // The product, not emitted yet, that ends in a value which has one reader and is all that the
+  // outside reads of it; null if the value is none such. A loop that scans the value may run the
+  // product itself.
+  const Group* feed_of(const Value* value) const;
+  // That loop does: the group is no more.
+  void take_feed(const Value* value);
+  // Emits what a value needs to have a place.
+  void need(const Value* value, Steps& steps);
+
+  // A product with its epilogue as a loop of one step, and what it reads, buffer by buffer; the
+  // results' buffers follow those.
+  struct ProductForm {
+    highway::LoopSpec spec;
+    int64_t rows = 0;
+    std::vector<const Value*> reads;
+    std::vector<int64_t> row_strides;  // of the reads; 0: the same for all rows
+  };
+  ProductForm product_form(const Group& group, const std::vector<const Value*>& results) const;
+
+  // Steps inside other steps count as part of those.
+  void enter() { ++depth_; }
+  void leave() { --depth_; }
+
+ private:
   void lower_node(const Node& node, Steps& steps);
   bool lower_view(const Node& node);
   bool lower_copy(const Node& node, Steps& steps);
@@ -89,8 +110,6 @@ class Lowering {
   Group* group_of(const Value* value) const;
   // Whether the group may take in the node, and what it reads besides the group's own values.
   bool fits(const Group& group, const Node& node) const;
-  // Emits what a value needs to have a place.
-  void need(const Value* value, Steps& steps);
   void flush(Group& group, Steps& steps);
   void flush_program(Group& group, Steps& steps, const std::vector<const Value*>& results);
   void flush_product(Group& group, Steps& steps, const std::vector<const Value*>& results);

@@ -81,7 +81,16 @@ size_t StageWriter::operation(const highway::Instruction& instruction, std::vect
   return add(std::move(expression));
 }
 
-size_t StageWriter::sum(const std::vector<size_t>& terms, int64_t width) {
+size_t StageWriter::sum(const std::vector<size_t>& given, int64_t width, bool open) {
+  std::vector<size_t> terms;
+  for (const size_t term : given) {
+    const std::vector<size_t>& inner = expressions_[term].addends;
+    if (inner.empty()) {
+      terms.push_back(term);
+    } else {
+      terms.insert(terms.end(), inner.begin(), inner.end());
+    }
+  }
   Expression merged;
   merged.kind = Kind::gate;
   merged.width = width;
@@ -106,6 +115,7 @@ size_t StageWriter::sum(const std::vector<size_t>& terms, int64_t width) {
   for (size_t i = 1; i < addends.size(); ++i) {
     total = operation({highway::Operation::add, 0, {0, 0, 0}, 0, 0}, {total, addends[i]}, width);
   }
+  if (open) expressions_[total].addends = std::move(terms);
   return total;
 }
 

@@ -39,6 +39,7 @@ struct Expression {
   bool shared = false;  // a gate that others read too
   highway::Instruction instruction{};
   std::vector<size_t> operands;
+  std::vector<size_t> addends;  // of an open sum
 
   // Filled in by the writer.
   int level = 0;     // the first stage that can compute it; products of computed rows come later
@@ -53,8 +54,9 @@ class StageWriter {
   size_t gate(Expression gate);
   size_t operation(const highway::Instruction& instruction, std::vector<size_t> operands,
                    int64_t width);
-  // Of one or more expressions; gates that nothing else reads are merged into one.
-  size_t sum(const std::vector<size_t>& terms, int64_t width);
+  // Of one or more expressions; gates that nothing else reads are merged into one. An `open` sum
+  // that is a term of another is taken apart for that.
+  size_t sum(const std::vector<size_t>& terms, int64_t width, bool open = false);
 
   void output(size_t expression, const highway::Stream& to) {
     outputs_.push_back({expression, to});

@@ -202,7 +202,7 @@ int bench(const Options& options) {
   Progress progress;
   progress.show("compiling " + options.model);
   optimize(*graph, options.limits.limits());
-  const Workload work = make_workload(*graph, options.shapes, options.step);
+  const Workload work = make_workload(*graph, options.shapes, options.limits.bytes(), options.step);
   Report report;
   try {
     report = measure(*graph, work, options, progress);

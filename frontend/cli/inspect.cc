@@ -24,7 +24,7 @@ struct Options {
 
 // The steps in the order in which the backend runs them, for the shapes that --shape gives.
 std::string steps(std::unique_ptr<Graph> graph, const Options& options) {
-  const Workload work = make_workload(*graph, options.shapes);
+  const Workload work = make_workload(*graph, options.shapes, options.limits.bytes());
   const Executable executable(std::move(graph), {.backend = backend_from_name(options.backend),
                                                  .threads = options.threads,
                                                  .limits = options.limits.limits()});

@@ -36,7 +36,7 @@ std::pair<size_t, std::string> find_input(const Graph& graph, const std::string&
     }
   }
   throw Error("--input names no input of the model: " + argument,
-              "NAME=FILE, where NAME is one of the inputs\n" + input_list(graph));
+              "NAME=FILE, where NAME is one of the inputs " + input_list(graph));
 }
 
 std::vector<RuntimeValue> read_inputs(const Graph& graph, const Options& options,
@@ -59,7 +59,7 @@ std::vector<RuntimeValue> read_inputs(const Graph& graph, const Options& options
       if (!given[i]) missing += (missing.empty() ? "" : ", ") + graph.input(i)->name();
     }
     throw Error("inputs missing: " + missing + "; give each with --input NAME=FILE (or all with " +
-                "--random-inputs SEED); the inputs are\n" + input_list(graph));
+                "--random-inputs SEED); the inputs are " + input_list(graph));
   }
   SymbolBinding symbols;
   for (size_t i = 0; i < given.size(); ++i) {
@@ -67,8 +67,9 @@ std::vector<RuntimeValue> read_inputs(const Graph& graph, const Options& options
   }
   symbols.bind_defaults(graph);
   std::mt19937_64 engine(*options.seed);
+  const auto budget = std::make_shared<MemoryBudget>(options.limits.bytes());
   for (size_t i = 0; i < given.size(); ++i) {
-    if (!given[i]) values[i] = random_value(graph, i, symbols, engine);
+    if (!given[i]) values[i] = random_value(graph, i, symbols, engine, budget);
   }
   return values;
 }

@@ -66,7 +66,8 @@ std::string summary(const Graph& graph) {
 std::string input_list(const Graph& graph) {
   std::string text;
   for (size_t i = 0; i < graph.input_count(); ++i) {
-    text += fmt::format("  {}: {}\n", graph.input(i)->name(), to_string(graph.input(i)->type()));
+    text += fmt::format("{}{}: {}", i > 0 ? ", " : "", graph.input(i)->name(),
+                        to_string(graph.input(i)->type()));
   }
   return text;
 }

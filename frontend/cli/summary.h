@@ -10,7 +10,7 @@ namespace refrain::cli {
 // Inputs, outputs, nodes by op and bytes of constants; a line each, aligned, for the terminal.
 std::string summary(const Graph& graph);
 
-// The inputs, one a line: `  NAME: TYPE`.
+// The inputs in one line: `NAME: TYPE, NAME: TYPE`.
 std::string input_list(const Graph& graph);
 
 }  // namespace refrain::cli

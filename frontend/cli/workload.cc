@@ -23,7 +23,7 @@ std::pair<size_t, std::vector<int64_t>> parse_shape(const Graph& graph,
     ++input;
   if (at == std::string::npos || input == graph.input_count()) {
     throw Error("--shape names no input of the model: " + argument,
-                "NAME=DxDxD, where NAME is one of the inputs\n" + input_list(graph));
+                "NAME=DxDxD, where NAME is one of the inputs " + input_list(graph));
   }
   std::vector<int64_t> extents;
   const char* position = argument.data() + at + 1;
@@ -43,7 +43,8 @@ std::pair<size_t, std::vector<int64_t>> parse_shape(const Graph& graph,
 
 }  // namespace
 
-Workload make_workload(Graph& graph, const std::vector<std::string>& shapes, bool step) {
+Workload make_workload(Graph& graph, const std::vector<std::string>& shapes, int64_t max_bytes,
+                       bool step) {
   Workload work;
   if (step) {
     const std::set<std::string> time = time_symbols(graph);
@@ -67,8 +68,9 @@ Workload make_workload(Graph& graph, const std::vector<std::string>& shapes, boo
   }
   work.defaults = work.symbols.bind_defaults(graph);
   std::mt19937_64 engine(1);
+  const auto budget = std::make_shared<MemoryBudget>(max_bytes);
   for (size_t i = 0; i < graph.input_count(); ++i) {
-    work.inputs.push_back(random_value(graph, i, work.symbols, engine));
+    work.inputs.push_back(random_value(graph, i, work.symbols, engine, budget));
     Value& value = *graph.input(i);
     if (!value.type().is_tensor()) continue;
     ValueType type = value.type();

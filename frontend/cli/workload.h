@@ -22,9 +22,10 @@ struct Workload {
 
 // Binds what `shapes` (each NAME=DxDxD) say; with `step` time is 1; the rest is as
 // SymbolBinding::bind_defaults has it. Dimensions that have no name can't be bound through symbols:
-// they become constants of the inputs' types. Throws Error for malformed shapes and those that
-// don't fit.
-Workload make_workload(Graph& graph, const std::vector<std::string>& shapes, bool step = false);
+// they become constants of the inputs' types. The inputs take at most `max_bytes`. Throws Error for
+// malformed shapes and those that don't fit.
+Workload make_workload(Graph& graph, const std::vector<std::string>& shapes, int64_t max_bytes,
+                       bool step = false);
 
 // The inputs with their types, one a line.
 std::string shape_list(const Graph& graph, const Workload& work);

@@ -215,14 +215,14 @@ std::set<std::string> time_symbols(const Graph& graph) {
 }
 
 RuntimeValue random_value(const Graph& graph, size_t input, const SymbolBinding& symbols,
-                          std::mt19937_64& engine) {
+                          std::mt19937_64& engine, const std::shared_ptr<MemoryBudget>& budget) {
   const Value* value = graph.input(input);
   const ValueType& type = value->type();
   if (type.optional) return {};
   if (!type.is_tensor()) {
     throw Error("no random value for input " + value->name(), "a tensor", to_string(type));
   }
-  Tensor tensor(type.element, symbols.resolve(type.shape));
+  Tensor tensor(type.element, symbols.resolve(type.shape), budget);
   const IntRange range = is_integer(type.element) ? IntUse(symbols).range_of(value) : IntRange{};
   visit(type.element, [&]<typename T>(std::type_identity<T>) {
     for (T& element : tensor.data<T>()) {

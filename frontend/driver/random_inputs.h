@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <string>
@@ -43,9 +44,9 @@ std::set<std::string> time_symbols(const Graph& graph);
 
 // A random value for an input: floats uniform in [-1, 1), booleans a fair coin, integers small
 // enough for what uses them: lengths of sequences between 1 and their time, indices below the
-// extent that they index, otherwise 0 or 1. Throws Error for an input that is neither a tensor nor
-// optional.
+// extent that they index, otherwise 0 or 1. The budget is charged with it. Throws Error for an
+// input that is neither a tensor nor optional, or past the budget.
 RuntimeValue random_value(const Graph& graph, size_t input, const SymbolBinding& symbols,
-                          std::mt19937_64& engine);
+                          std::mt19937_64& engine, const std::shared_ptr<MemoryBudget>& budget);
 
 }  // namespace refrain
