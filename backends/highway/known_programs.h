@@ -102,4 +102,6 @@ inline constexpr std::array kKnownPrograms{
     known::kGruReset, known::kGruUpdate, known::kGruResetAfterBlend,
 };
 
+inline constexpr size_t kIdentity = 0;  // the index of known::kIdentity
+
 }  // namespace refrain::highway

@@ -164,8 +164,10 @@ class ChunkRun {
       step_.initial[g] = Input(stage.initial[g], stage);
 
     const int64_t block_units = static_cast<int64_t>(stage.block.vectors * kLanes);
-    const size_t together = stage.known ? TileBlocksOf(stage) : kPanelVectors / stage.block.vectors;
-    const int64_t step = step_.row_count == 1 ? static_cast<int64_t>(together) : 1;
+    const size_t panel_blocks = kPanelVectors / stage.block.vectors / step_.row_count;
+    const size_t together = step_.row_count == 1 && stage.known ? TileBlocksOf(stage)
+                                                                : std::max<size_t>(panel_blocks, 1);
+    const int64_t step = static_cast<int64_t>(together);
     for (int64_t block = 0; block < stage.full_blocks; block += step) {
       const int64_t count = std::min(step, stage.full_blocks - block);
       RunBlocks(stage.block, stage.weights.get() + block * stage.block.floats,
@@ -183,7 +185,7 @@ class ChunkRun {
     return blocks;
   }
 
-  // All rows of some unit blocks; of more than one block only for a single row.
+  // All rows of some unit blocks; if these are several, they fit into one panel with all rows.
   void RunBlocks(const BlockShape& shape, const float* weights, size_t blocks, int64_t unit,
                  size_t last) {
     if (step_.row_count == 1) return RunPanel(shape, weights, blocks, unit, last, 0, 1, 1);
@@ -220,8 +222,12 @@ class ChunkRun {
     const Start start = stored                  ? Start::stored
                         : stage.initial.empty() ? Start::zeros
                                                 : Start::streams;
+    // Sums that are results already go to where these belong.
+    const bool direct = stage.known == kIdentity && stage.stores.size() == 1 && last == 0 &&
+                        !stored && run_.lengths == nullptr && step_.outputs[0].row_stride >= 0;
     for (const ColumnGroup& group : shape.groups)
-      RunGroup(shape, group, weights, blocks, panel, start, most);
+      RunGroup(shape, group, weights, blocks, panel, start, most, direct ? step_.outputs : nullptr);
+    if (direct) return;
     if (stage.known) {
       kKnownFunctions[*stage.known](panel);
     } else {
@@ -266,10 +272,16 @@ class ChunkRun {
 
   // The sums of one group of columns of a panel, tile by tile.
   void RunGroup(const BlockShape& shape, const ColumnGroup& group, const float* weights,
-                size_t blocks, const Panel& panel, Start start, size_t most) {
+                size_t blocks, const Panel& panel, Start start, size_t most,
+                const OutputRows* direct) {
     GroupArgs prepared;
     Prepare(shape, group, weights, panel, start, prepared);
     TileArgs& args = prepared.args;
+    if (direct != nullptr) {
+      args.out = direct->data + panel.rows[0] * direct->row_stride + panel.unit;
+      args.row_out = static_cast<size_t>(direct->row_stride);
+    }
+    float* const out = args.out;
     if (panel.row_count == 1) {
       const size_t together = TileBlocks(step_.plan->splits, group.count);
       const auto& functions = step_.tiles->blocks[group.count - 1];
@@ -284,12 +296,18 @@ class ChunkRun {
       return;
     }
     const auto& functions = step_.tiles->rows[group.count - 1];
-    for (size_t row = 0, tiles = (panel.row_count + most - 1) / most; tiles > 0; --tiles) {
-      const size_t count = (panel.row_count - row + tiles - 1) / tiles;
-      functions[count - 1](args);
-      row += count;
-      args.rows += count;
-      args.out += count * args.row_out;
+    for (size_t block = 0; block < blocks; ++block) {
+      args.rows = panel.rows;
+      args.out = out + block * args.block_out;
+      for (size_t row = 0, tiles = (panel.row_count + most - 1) / most; tiles > 0; --tiles) {
+        const size_t count = (panel.row_count - row + tiles - 1) / tiles;
+        functions[count - 1](args);
+        row += count;
+        args.rows += count;
+        args.out += count * args.row_out;
+      }
+      args.weights += args.block_stride;
+      args.unit += args.block_units;
     }
   }
 
