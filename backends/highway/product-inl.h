@@ -118,21 +118,44 @@ template <size_t kSplits, size_t kRows, size_t kBlocks, size_t kColumns>
 HWY_INLINE void AddTerms(const float* const (&left)[kRows], int64_t k, const float* weights,
                          int64_t block_stride,
                          std::array<TileSums<kRows, kBlocks, kColumns>, kSplits>& sums) {
+  static_assert(kRows == 1 || kBlocks == 1);
   const Floats d;
   HWY_UNROLL(4)
   for (size_t s = 0; s < kSplits; ++s) {
-    Vector x[kRows];
-    HWY_UNROLL(8)
-    for (size_t r = 0; r < kRows; ++r) x[r] = hn::Set(d, left[r][k + static_cast<int64_t>(s)]);
-    HWY_UNROLL(4)
-    for (size_t u = 0; u < kBlocks; ++u) {
+    const float* w = weights + s * kColumns * kLanes;
+    if constexpr (kRows == 1) {
+      const Vector x = hn::Set(d, left[0][k + static_cast<int64_t>(s)]);
+      ForEachSum<1, kBlocks, kColumns>([&](size_t r, size_t u, size_t c) HWY_ATTR {
+        const float* from = w + static_cast<int64_t>(u) * block_stride + c * kLanes;
+        sums[s][r][u][c] = hn::MulAdd(x, hn::Load(Floats(), from), sums[s][r][u][c]);
+      });
+    } else if constexpr (kRows < kColumns) {
+      // The smaller side of the tile stays in registers, the other passes through one.
+      Vector x[kRows];
+      HWY_UNROLL(8)
+      for (size_t r = 0; r < kRows; ++r) x[r] = hn::Set(d, left[r][k + static_cast<int64_t>(s)]);
       HWY_UNROLL(4)
       for (size_t c = 0; c < kColumns; ++c) {
-        Vector w = hn::Load(
-            d, weights + static_cast<int64_t>(u) * block_stride + (s * kColumns + c) * kLanes);
-        if constexpr (kRows > 1) KeepInRegister(w);
+        Vector column = hn::Load(d, w + c * kLanes);
+        KeepInRegister(column);
         HWY_UNROLL(8)
-        for (size_t r = 0; r < kRows; ++r) sums[s][r][u][c] = hn::MulAdd(x[r], w, sums[s][r][u][c]);
+        for (size_t r = 0; r < kRows; ++r)
+          sums[s][r][0][c] = hn::MulAdd(x[r], column, sums[s][r][0][c]);
+      }
+    } else {
+      Vector columns[kColumns];
+      HWY_UNROLL(4)
+      for (size_t c = 0; c < kColumns; ++c) {
+        columns[c] = hn::Load(d, w + c * kLanes);
+        KeepInRegister(columns[c]);
+      }
+      HWY_UNROLL(8)
+      for (size_t r = 0; r < kRows; ++r) {
+        Vector x = hn::Set(d, left[r][k + static_cast<int64_t>(s)]);
+        KeepInRegister(x);
+        HWY_UNROLL(4)
+        for (size_t c = 0; c < kColumns; ++c)
+          sums[s][r][0][c] = hn::MulAdd(x, columns[c], sums[s][r][0][c]);
       }
     }
   }
