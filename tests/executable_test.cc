@@ -406,6 +406,76 @@ TEST(Executable, ScansInScans) {
   })");
 }
 
+// More states, and more different left sides, than the kernel takes.
+TEST(Executable, LoopsPastTheKernelsLimits) {
+  const auto cell = [](int states, bool products) {
+    std::string inputs, slots, body, next, types, outputs;
+    for (int i = 0; i < states; ++i) {
+      const std::string n = std::to_string(i), comma = i > 0 ? ", " : "";
+      inputs += "%a" + n + ": f32[2, 3], ";
+      slots += comma + "%s" + n + " = %a" + n + ": f32[2, 3]";
+      body += "%n" + n + " = sin(%s" + n + ") : f32[2, 3]\n";
+      if (products) {
+        body += "%w" + n + " = $f32[3, 3]\n%p" + n + " = matmul(%s" + n + ", %w" + n +
+                ") : f32[2, 3]\n%q" + n + " = add(%p" + n + ", " +
+                (i > 0 ? "%q" + std::to_string(i - 1) : "%xt") + ") : f32[2, 3]\n";
+      }
+      next += comma + (products && i + 1 == states ? "%q" : "%n") + n;
+      types += comma + "f32[2, 3]";
+      outputs += comma + "\"y" + n + "\" = %r" + n;
+    }
+    std::string results;
+    for (int i = 0; i < states; ++i) results += (i > 0 ? ", %r" : "%r") + std::to_string(i);
+    return "graph @g (" + inputs + "%x: f32[3, 2, 3]) {\n" + results + " = scan state(" + slots +
+           ") scanned(%xt = %x[0]: f32[2, 3]) {\n" + body + "yield " + next + "\n} : " + types +
+           "\nyield " + outputs + "\n}";
+  };
+  EXPECT_THAT(check(cell(5, true)), HasSubstr("highway loop, 3 steps"));
+  EXPECT_THAT(check(cell(20, true)), HasSubstr("scan, 3 steps"));
+  EXPECT_THAT(check(cell(100, false)), HasSubstr("scan, 3 steps"));
+}
+
+// A product of all steps runs some at a time where the loop needs its rows, whatever the direction.
+TEST(Executable, FedLoops) {
+  for (const char* direction : {"", " reverse"}) {
+    for (const char* lengths : {"", "lengths(%n) batch_axis(0) "}) {
+      for (const char* steps : {"1", "3", "150"}) {
+        std::string text = R"(graph @g (%h0: f32[4, 5], %x: f32[TIME, 4, 3], %n: i64[4]) {
+          %wx = $f32[3, 1200]
+          %bias = $f32[1200]
+          %px = matmul(%x, %wx) : f32[TIME, 4, 1200]
+          %pb = add(%px, %bias) : f32[TIME, 4, 1200]
+          %hT, %y = scan LENGTHSstate(%h = %h0: f32[4, 5]) scanned(%xt = %pb[0DIR]: f32[4, 1200])
+              stacked([0DIR]) {
+            %wh = $f32[5, 1200]
+            %out = $f32[1200, 5]
+            %ph = matmul(%h, %wh) : f32[4, 1200]
+            %p = add(%ph, %xt) : f32[4, 1200]
+            %t = tanh(%p) : f32[4, 1200]
+            %hp = matmul(%t, %out) : f32[4, 5]
+            %little = constant f32[] (0.01)
+            %hs = mul(%hp, %little) : f32[4, 5]
+            %hn = tanh(%hs) : f32[4, 5]
+            yield %hn, %hn
+          } : f32[4, 5], f32[TIME, 4, 5]
+          yield "y" = %y, "h" = %hT
+        })";
+        const auto replace = [&](const std::string& from, const std::string& to) {
+          for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
+            text.replace(at, from.size(), to);
+          }
+        };
+        replace("TIME", steps);
+        replace("LENGTHS", std::string(steps) == "150" ? lengths : "");
+        replace("DIR", direction);
+        const std::string described = check(text);
+        EXPECT_THAT(described, HasSubstr("1 steps,"));
+        EXPECT_EQ(count(described, "fed, "), std::string(steps) == "1" ? 0U : 1U) << described;
+      }
+    }
+  }
+}
+
 TEST(Executable, NoSteps) {
   check(R"(graph @g (%h0: f32[2, 3], %x: f32[0, 2, 3]) {
     %hT, %y = scan state(%h = %h0: f32[2, 3]) scanned(%xt = %x[0]: f32[2, 3]) stacked([0]) {
@@ -513,7 +583,7 @@ TEST(Executable, RefusesWhatItCannotRun) {
   })",
           "number of steps");
   refused(R"(graph @g (%x: f32[2], %n: i64[], %c: bool[]) {
-    %h = loop trips(%n) while(%c) iteration(%i) invariant() state(%s = %x: f32[2]) {
+    %h = loop trips(%n) while(%c) iteration(%i) state(%s = %x: f32[2]) {
       %t = constant bool[] (true)
       yield %t, %s
     } : f32[2]

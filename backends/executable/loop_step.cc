@@ -137,6 +137,12 @@ void LoopStep::run() {
   }
 }
 
+int64_t LoopStep::own_bytes() const {
+  int64_t bytes = loop_.packed_bytes();
+  for (const std::unique_ptr<Feed>& feed : feeds_) bytes += feed->product.packed_bytes();
+  return bytes;
+}
+
 std::string LoopStep::describe() const {
   std::string text = "highway loop, " + std::to_string(shape_.steps) + " steps, " +
                      std::to_string(shape_.rows) + " rows";

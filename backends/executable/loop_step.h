@@ -46,6 +46,7 @@ class LoopStep final : public Step {
   void run() override;
   void rebind() override;
   std::string describe() const override;
+  int64_t own_bytes() const override;
 
  private:
   struct Feed {

@@ -120,11 +120,19 @@ std::optional<std::vector<int64_t>> time_strides(const LoopForm& form) {
   return result;
 }
 
+// Null if the loop passes a limit of the kernel (on its states, its products).
+std::unique_ptr<LoopStep> make_loop(const LoopForm& form, int threads) {
+  try {
+    return std::make_unique<LoopStep>(form.spec, form.shape, threads);
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
 void lower_to_kernel(Lowering& lowering, const ScanView& view, const Node& node, LoopForm& form,
-                     Steps& steps) {
+                     std::unique_ptr<LoopStep> step, Steps& steps) {
   Storage& storage = lowering.storage();
   const auto floats = [](int64_t count) { return count * static_cast<int64_t>(sizeof(float)); };
-  auto step = std::make_unique<LoopStep>(form.spec, form.shape, lowering.options().threads);
   for (const Value* taken : form.taken) lowering.take_feed(taken);
   for (size_t i = 0; i < view.states(); ++i) lowering.allocate(view.final_state(i));
   for (size_t i = 0; i < view.stacked(); ++i) lowering.allocate(view.stacked_result(i));
@@ -242,7 +250,8 @@ void lower_scan(Lowering& lowering, const Node& node, Steps& steps) {
       need_operands();
       form = find_loop_form(lowering, node, count);
     }
-    if (form) return lower_to_kernel(lowering, view, node, *form, steps);
+    std::unique_ptr<LoopStep> step = form ? make_loop(*form, lowering.options().threads) : nullptr;
+    if (step) return lower_to_kernel(lowering, view, node, *form, std::move(step), steps);
   }
   need_operands();
   lower_step_by_step(lowering, view, node, count, steps);

@@ -117,6 +117,7 @@ void Lowering::order(Step& step) {
 
 void Lowering::append(Steps& steps, std::unique_ptr<Step> step) {
   order(*step);
+  storage_.reserve(step->own_bytes(), options_.max_bytes);
   steps.push_back(std::move(step));
   if (depth_ == 0) ++top_;
 }

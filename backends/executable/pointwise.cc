@@ -19,7 +19,8 @@ std::optional<Operation> operation_of(const Node& node) {
     X(log)
     X(erf)
     X(floor)
-        X(ceil) X(round) X(sin) X(cos) X(sigmoid) X(tanh) X(relu) X(leaky_relu) X(elu) X(selu)
+    X(ceil)
+        X(round) X(sin) X(cos) X(sigmoid) X(tanh) X(relu) X(leaky_relu) X(elu) X(selu)
             X(hard_sigmoid) X(softplus) X(softsign) X(thresholded_relu) X(add) X(sub) X(mul) X(div)
                 X(max) X(min) X(pow) X(prelu)
 #undef X

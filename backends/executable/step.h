@@ -27,6 +27,8 @@ class Step {
   // Some of `pointers` changed. Doesn't allocate.
   virtual void rebind() {}
   virtual std::string describe() const = 0;
+  // Of packed weights and the like, which lie outside the arena.
+  virtual int64_t own_bytes() const { return 0; }
 
   // Returns the place's index. An absent place's pointer is null.
   size_t reads(Place place) { return add(place, false); }

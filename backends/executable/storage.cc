@@ -42,6 +42,15 @@ void Storage::make_output(Place place, size_t index) {
   buffer.index = index;
 }
 
+void Storage::reserve(int64_t bytes, int64_t max_bytes) {
+  if (bytes > max_bytes - reserved_) {
+    throw Error("the executable needs too much memory",
+                "at most " + std::to_string(max_bytes) + " bytes (see --max-memory)",
+                std::to_string(bytes) + " more than " + std::to_string(reserved_));
+  }
+  reserved_ += bytes;
+}
+
 void Storage::plan(const std::vector<int64_t>& level, int64_t max_bytes) {
   std::vector<Interval> lives(buffers_.size(), {-1, -1, 0});
   for (const auto& [buffer, position] : touches_) {
@@ -58,11 +67,7 @@ void Storage::plan(const std::vector<int64_t>& level, int64_t max_bytes) {
     planned.push_back(&buffers_[i]);
   }
   const ArenaPlan arena = plan_arena(intervals);
-  if (arena.bytes > max_bytes) {
-    throw Error("the executable needs too much memory",
-                "at most " + std::to_string(max_bytes) + " bytes (see --max-memory)",
-                std::to_string(arena.bytes));
-  }
+  reserve(arena.bytes, max_bytes);
   for (size_t i = 0; i < planned.size(); ++i) planned[i]->offset = arena.offsets[i];
   arena_ = std::make_unique<Tensor>(ElementType::u8, std::vector<int64_t>{arena.bytes});
 }

@@ -36,6 +36,9 @@ class Storage {
   // The arena buffer becomes an output's own memory.
   void make_output(Place place, size_t index);
 
+  // Memory of other kinds counts towards the limit too. Throws Error past `max_bytes`.
+  void reserve(int64_t bytes, int64_t max_bytes);
+
   // Gives every arena buffer its offset and allocates the arena, zeroed. `level[p]` stands for
   // position p: buffers may share memory only if they live at different levels. Throws Error past
   // `max_bytes`.
@@ -50,6 +53,7 @@ class Storage {
   std::vector<std::pair<uint32_t, int64_t>> touches_;  // buffers and positions
   std::vector<TensorPtr> constants_;
   std::unique_ptr<Tensor> arena_;
+  int64_t reserved_ = 0;
 };
 
 }  // namespace refrain::executable
