@@ -207,5 +207,23 @@ TEST(Executable, IndicesAreChecked) {
   EXPECT_THROW(run(prepared, inputs), Error);
 }
 
+// The headers by which kernels that take tensors work in the arena.
+TEST(Executable, BorrowedTensorsOwnNothing) {
+  float first[6] = {1, 2, 3, 4, 5, 6}, second[6] = {};
+  Tensor header = Tensor::borrow(ElementType::f32, {2, 3}, first);
+  EXPECT_EQ(header.data<float>()[4], 5);
+  const Tensor copy = header.clone();
+  header.data<float>()[4] = 7;
+  EXPECT_EQ(first[4], 7);
+  EXPECT_EQ(copy.data<float>()[4], 5);
+  header.rebind(second);
+  EXPECT_EQ(header.raw(), second);
+  Tensor moved = std::move(header);
+  EXPECT_EQ(moved.raw(), second);
+  moved = copy.clone();  // the borrowed elements stay where they are
+  EXPECT_EQ(moved.data<float>()[4], 5);
+  EXPECT_THROW(Tensor::borrow(ElementType::f32, {-1}, first), Error);
+}
+
 }  // namespace
 }  // namespace refrain

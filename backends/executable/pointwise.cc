@@ -8,23 +8,16 @@ using highway::Operation;
 
 std::optional<Operation> operation_of(const Node& node) {
   switch (node.op()) {
+// clang-format off
 #define X(op)  \
   case Op::op: \
     return Operation::op;
-    X(neg)
-    X(abs)
-    X(sign)
-    X(sqrt)
-    X(exp)
-    X(log)
-    X(erf)
-    X(floor)
-    X(ceil)
-        X(round) X(sin) X(cos) X(sigmoid) X(tanh) X(relu) X(leaky_relu) X(elu) X(selu)
-            X(hard_sigmoid) X(softplus) X(softsign) X(thresholded_relu) X(add) X(sub) X(mul) X(div)
-                X(max) X(min) X(pow) X(prelu)
+    X(neg) X(abs) X(sign) X(sqrt) X(exp) X(log) X(erf) X(floor) X(ceil) X(round) X(sin) X(cos)
+    X(sigmoid) X(tanh) X(relu) X(leaky_relu) X(elu) X(selu) X(hard_sigmoid) X(softplus)
+    X(softsign) X(thresholded_relu) X(add) X(sub) X(mul) X(div) X(max) X(min) X(pow) X(prelu)
 #undef X
-                    case Op::gelu : return node.flag(AttributeName::approximate)
+        // clang-format on
+        case Op::gelu : return node.flag(AttributeName::approximate)
         ? Operation::gelu_tanh
         : Operation::gelu;
     default:
