@@ -18,7 +18,10 @@
 namespace refrain {
 
 enum class KernelChoice {
-  automatic,  // the candidate that is expected to be fastest
+  // The candidate that is expected to be fastest. On one thread, recurrent layers that oneDNN has a
+  // primitive for are timed both ways (see recurrent_step.h), so that the last bits of results may
+  // change from one preparation to another; the other choices always give the same.
+  automatic,
   highway,    // our own kernels wherever there is one
   onednn,     // oneDNN's wherever there is one, its recurrent primitives included
 };

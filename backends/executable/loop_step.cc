@@ -153,7 +153,7 @@ std::string LoopStep::describe() const {
     text += "; fed, " + std::to_string(shape_.chunk) + " steps at a time, by " +
             feed->product.describe();
   }
-  return text;
+  return text + note_;
 }
 
 }  // namespace refrain::executable

@@ -43,6 +43,11 @@ class LoopStep final : public Step {
   // Time strides of the loop's buffers, by which chunks move; 0 for those of feeds.
   void set_time_strides(std::vector<int64_t> strides) { time_strides_ = std::move(strides); }
 
+  // Runs so many steps, at most the shape's, from now on: to be timed.
+  void set_steps(int64_t steps) { shape_.steps = steps; }
+  // Goes at the end of the description.
+  void set_note(std::string note) { note_ = std::move(note); }
+
   void run() override;
   void rebind() override;
   std::string describe() const override;
@@ -63,6 +68,7 @@ class LoopStep final : public Step {
 
   highway::RecurrentLoop loop_;
   LoopShape shape_;
+  std::string note_;
   int threads_;
   int64_t row_cost_;  // multiplications a row
   std::vector<int64_t> state_bytes_;

@@ -6,6 +6,8 @@
 
 #include "backends/executable/loop_form.h"
 #include "backends/executable/loop_step.h"
+#include "backends/executable/recurrent_cell.h"
+#include "backends/executable/recurrent_step.h"
 #include "backends/executable/scan_step.h"
 #include "ir/builder.h"
 #include "ir/error.h"
@@ -130,7 +132,8 @@ std::unique_ptr<LoopStep> make_loop(const LoopForm& form, int threads) {
 }
 
 void lower_to_kernel(Lowering& lowering, const ScanView& view, const Node& node, LoopForm& form,
-                     std::unique_ptr<LoopStep> step, Steps& steps) {
+                     const std::optional<RecurrentCell>& cell, std::unique_ptr<LoopStep> step,
+                     Steps& steps) {
   Storage& storage = lowering.storage();
   const auto floats = [](int64_t count) { return count * static_cast<int64_t>(sizeof(float)); };
   for (const Value* taken : form.taken) lowering.take_feed(taken);
@@ -178,6 +181,12 @@ void lower_to_kernel(Lowering& lowering, const ScanView& view, const Node& node,
                    static_cast<size_t>(buffer - form.buffers.begin()), extents_of(*whole).back(),
                    view.scan_slot(i).reverse && !view.has_lengths());
     lowering.take_feed(whole);
+  }
+  if (cell) {
+    // What was allocated for the loop alone is never touched, and so takes no memory.
+    if (std::unique_ptr<Step> other = choose_recurrent(lowering, *cell, node, *step)) {
+      return lowering.append(steps, std::move(other));
+    }
   }
   lowering.append(steps, std::move(step));
 }
@@ -244,14 +253,21 @@ void lower_scan(Lowering& lowering, const Node& node, Steps& steps) {
     for (size_t i = 0; i < node.operand_count(); ++i) lowering.need(node.operand(i), steps);
   };
   if (count > 0) {
+    const PrepareOptions& options = lowering.options();
     std::optional<LoopForm> form = find_loop_form(lowering, node, count);
-    if (form && !time_strides(*form)) {
-      // Without feeds there is one chunk, which need not move.
+    std::optional<RecurrentCell> cell;
+    if (form && options.kernels != KernelChoice::highway) {
+      cell = find_recurrent_cell(lowering, *form);
+      if (cell && (!may_use_onednn(options, cell->shape) || !time_strides(*form))) cell.reset();
+    }
+    if (form && !cell && (!time_strides(*form) || options.kernels == KernelChoice::onednn)) {
+      // Without feeds there is one chunk, which need not move; and products that feed nothing may
+      // be oneDNN's.
       need_operands();
       form = find_loop_form(lowering, node, count);
     }
-    std::unique_ptr<LoopStep> step = form ? make_loop(*form, lowering.options().threads) : nullptr;
-    if (step) return lower_to_kernel(lowering, view, node, *form, std::move(step), steps);
+    std::unique_ptr<LoopStep> step = form ? make_loop(*form, options.threads) : nullptr;
+    if (step) return lower_to_kernel(lowering, view, node, *form, cell, std::move(step), steps);
   }
   need_operands();
   lower_step_by_step(lowering, view, node, count, steps);

@@ -266,10 +266,11 @@ bool Lowering::start_product(const Node& node, Steps& steps) {
   const std::vector<int64_t> left = extents_of(*node.operand(0));
   if (left.empty()) return false;
   const int64_t rows = element_count(left) / weights->extents()[0];
-  const bool by_onednn = options_.kernels == KernelChoice::onednn ||
-                         (options_.kernels == KernelChoice::automatic &&
-                          large_product(rows, weights->extents()[0], weights->extents()[1]) &&
-                          !feeds_scan(node.result()));
+  // What feeds a scan waits for it: the scan may be a layer that oneDNN runs as a whole.
+  const bool by_onednn = !feeds_scan(node.result()) &&
+                         (options_.kernels == KernelChoice::onednn ||
+                          (options_.kernels == KernelChoice::automatic &&
+                           large_product(rows, weights->extents()[0], weights->extents()[1])));
   if (by_onednn && lower_by_onednn(node, steps)) return true;
   Group& group = *groups_.emplace_back(std::make_unique<Group>());
   group.product = &node;
@@ -291,6 +292,14 @@ void Lowering::flush(Group& group, Steps& steps) {
       outside = !members.contains(use->user());
     }
     if (outside) results.push_back(value);
+  }
+  if (group.product && options_.kernels == KernelChoice::onednn &&
+      lower_by_onednn(*group.product, steps)) {
+    const Value* value = group.product->result();
+    std::erase(results, value);
+    group.inputs.insert(value);
+    group.splits &= splits_of(group.extents, group.extents);
+    group.product = nullptr;
   }
   if (group.product) {
     flush_product(group, steps, results);

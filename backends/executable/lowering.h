@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,6 +43,14 @@ class Lowering {
 
   Storage& storage() { return storage_; }
   const PrepareOptions& options() const { return options_; }
+
+  // How long our loop and oneDNN's primitive took for so many steps of a recurrent layer, by what
+  // the time depends on (see recurrent_step.h): layers of one shape are measured once.
+  struct RecurrentTimes {
+    int64_t steps = 0;
+    double loop_us = 0, onednn_us = 0;
+  };
+  std::map<std::vector<int64_t>, RecurrentTimes>& recurrent_times() { return recurrent_times_; }
 
   Place place(const Value* value) const;  // absent for null
   void set_place(const Value* value, Place place) { places_[value] = place; }
@@ -121,6 +130,7 @@ class Lowering {
   std::unordered_map<const Value*, Group*> open_;  // of values whose group is not emitted yet
   std::deque<std::unique_ptr<Group>> groups_;
   std::vector<OrderedStep> ordered_;
+  std::map<std::vector<int64_t>, RecurrentTimes> recurrent_times_;
   int64_t position_ = 0;
   size_t top_ = 0;  // steps of the top level so far
   int depth_ = 0;

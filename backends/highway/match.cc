@@ -175,8 +175,8 @@ class Matcher {
   size_t known_gates_, gates_;
 };
 
-std::optional<Match> match_one(size_t index, const Expressions& program, size_t gates) {
-  const KnownProgram& candidate = kKnownPrograms[index];
+std::optional<Match> match_one(const KnownProgram& candidate, const Expressions& program,
+                               size_t gates) {
   const Expressions known =
       expressions_of(candidate.inputs, candidate.program(),
                      std::span(candidate.outputs).first(candidate.output_count));
@@ -192,7 +192,7 @@ std::optional<Match> match_one(size_t index, const Expressions& program, size_t 
     for (size_t o = 0; o < values.size() && matches; ++o)
       matches = matcher.unify(known.outputs[o], values[o], binding);
     if (!matches) continue;
-    Match match{index, {}, {}};
+    Match match{0, {}, {}};
     // The inputs come first among the nodes, and each of them has a use.
     for (size_t i = 0; i < candidate.inputs; ++i)
       match.inputs.push_back(static_cast<uint8_t>(program.nodes[*binding[i]].input));
@@ -217,9 +217,18 @@ NormalProgram normalize(const Program& program, size_t gates) {
 
 std::optional<Match> match_known(const Program& program, size_t gates) {
   const Expressions expressions = expressions_of(program.inputs, program.code, program.outputs);
-  for (size_t i = 0; i < kKnownPrograms.size(); ++i)
-    if (std::optional<Match> match = match_one(i, expressions, gates)) return match;
+  for (size_t i = 0; i < kKnownPrograms.size(); ++i) {
+    std::optional<Match> match = match_one(kKnownPrograms[i], expressions, gates);
+    if (!match) continue;
+    match->known = i;
+    return match;
+  }
   return std::nullopt;
+}
+
+std::optional<Match> match_program(const KnownProgram& known, const Program& program,
+                                   size_t gates) {
+  return match_one(known, expressions_of(program.inputs, program.code, program.outputs), gates);
 }
 
 }  // namespace refrain::highway

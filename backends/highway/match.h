@@ -29,5 +29,7 @@ struct Match {
   std::vector<uint8_t> inputs, outputs;
 };
 std::optional<Match> match_known(const Program& program, size_t gates);
+// The same for one program, which need not be in kKnownPrograms; Match::known is 0.
+std::optional<Match> match_program(const KnownProgram& known, const Program& program, size_t gates);
 
 }  // namespace refrain::highway

@@ -34,9 +34,15 @@ std::vector<int64_t> gate_order(Cell cell) {
 // [g*H, in] to oneDNN's `ldigo`: [in, g, H].
 void transpose_gates(const std::vector<int64_t>& gates, int64_t hidden, int64_t in,
                      const float* from, float* to) {
-  for (int64_t i = 0; i < in; ++i) {
-    for (int64_t gate : gates) {
-      for (int64_t o = 0; o < hidden; ++o) *to++ = from[(gate * hidden + o) * in + i];
+  constexpr int64_t kBlock = 16;  // rows of `to` written side by side: what a cache line holds
+  const auto g = static_cast<int64_t>(gates.size());
+  for (int64_t begin = 0; begin < in; begin += kBlock) {
+    const int64_t end = std::min(in, begin + kBlock);
+    for (int64_t k = 0; k < g; ++k) {
+      const float* gate = from + gates[static_cast<size_t>(k)] * hidden * in;
+      for (int64_t o = 0; o < hidden; ++o) {
+        for (int64_t i = begin; i < end; ++i) to[(i * g + k) * hidden + o] = gate[o * in + i];
+      }
     }
   }
 }
