@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Installs what is missing of the Debian packages in scripts/packages.txt; as root, or through sudo.
+# Installs what is missing of the Debian packages in scripts/packages.txt, or in another list, the
+# argument; as root, or through sudo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+list=${1:-scripts/packages.txt}
 
 missing=()
 while read -r package; do
   status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
   [ "$status" = "install ok installed" ] || missing+=("$package")
-done < scripts/packages.txt
+done < "$list"
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 as_root=()

@@ -1,4 +1,6 @@
 // Errors of the SIMD functions against double precision, for every target that this machine runs.
+#include "backends/highway/targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "highway_math_test.cc"
 #include "hwy/foreach_target.h"

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backends/highway/program.h"
+#include "backends/highway/targets.h"
 #include "hwy/targets.h"
 #include "ir/error.h"
 #include "support/random.h"

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "backends/highway/recurrent.h"
+#include "backends/highway/targets.h"
 #include "hwy/targets.h"
 #include "ir/error.h"
 
@@ -540,6 +541,22 @@ INSTANTIATE_TEST_SUITE_P(Sizes, HighwayRecurrent, testing::ValuesIn(sizes()),
                            return "N" + std::to_string(s.units) + "K" + std::to_string(s.depth) +
                                   "B" + std::to_string(s.rows) + "T" + std::to_string(s.steps);
                          });
+
+// Of 20 units one is NaN at the first step; at the second all are, by their products with it.
+TEST(HighwayRecurrentValues, NaNSpreads) {
+  for (const Operation activation : {tanh, relu, sigmoid}) {
+    Case c = rnn({20, 1, 1, 2}, 1, activation);
+    c.buffers[0][static_cast<size_t>(c.spec.stages[0].inputs[0].offset) + 19] = NAN;
+    for (const int64_t target : targets()) {
+      choose_target(target);
+      const RecurrentLoop loop(c.spec);
+      SCOPED_TRACE(loop.describe());
+      const Results results = run(loop, c, 1);
+      for (const float x : results.states[0]) EXPECT_TRUE(std::isnan(x)) << x;
+    }
+  }
+  choose_target(0);
+}
 
 TEST(HighwayRecurrentSpec, RefusesWhatIsNotConsistent) {
   const Case good = rnn({4, 4, 1, 1}, 1, tanh);

@@ -91,7 +91,7 @@ HWY_INLINE void Execute(Vector* registers) {
   } else if constexpr (kOperation == Operation::tanh) {
     result = Tanh(d, a);
   } else if constexpr (kOperation == Operation::relu) {
-    result = hn::Max(hn::Zero(d), a);
+    result = Relu(d, a);
   } else if constexpr (kOperation == Operation::add) {
     result = hn::Add(a, b);
   } else if constexpr (kOperation == Operation::sub) {

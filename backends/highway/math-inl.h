@@ -36,17 +36,30 @@ HWY_BEFORE_NAMESPACE();
 namespace refrain::highway::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+// Whether hn::Min and hn::Max of a number and NaN are the number. Where they aren't, they are the
+// second operand (x86) or NaN (32-bit Arm).
+constexpr bool kBoundsDropNaN =
+    HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128 || HWY_ARCH_RVV || HWY_ARCH_ARM_A64;
+
 // The argument within [low, high]; NaN stays NaN.
 template <class D, class V>
 HWY_INLINE V Clamp(D d, V x, float low, float high) {
-#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128 || HWY_ARCH_RVV
-  // There the minimum of a number and NaN is the number.
-  const V bounded = hn::IfThenElse(hn::Lt(x, hn::Set(d, low)), hn::Set(d, low), x);
-  return hn::IfThenElse(hn::Gt(x, hn::Set(d, high)), hn::Set(d, high), bounded);
-#else
-  // On x86 the minimum is the second operand if one is NaN, on Arm it is NaN.
-  return hn::Max(hn::Set(d, low), hn::Min(hn::Set(d, high), x));
-#endif
+  if constexpr (kBoundsDropNaN) {
+    const V bounded = hn::IfThenElse(hn::Lt(x, hn::Set(d, low)), hn::Set(d, low), x);
+    return hn::IfThenElse(hn::Gt(x, hn::Set(d, high)), hn::Set(d, high), bounded);
+  } else {
+    return hn::Max(hn::Set(d, low), hn::Min(hn::Set(d, high), x));
+  }
+}
+
+// The argument, or 0 if it is below; NaN stays NaN.
+template <class D, class V>
+HWY_INLINE V Relu(D d, V x) {
+  if constexpr (kBoundsDropNaN) {
+    return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
+  } else {
+    return hn::Max(hn::Zero(d), x);
+  }
 }
 
 // x = n * ln 2 + r with an integer n and |r| <= ln 2 / 2. `shifted` holds n in its low bits: adding

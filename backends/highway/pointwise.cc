@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "backends/highway/program.h"
+#include "backends/highway/targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/highway/pointwise.cc"

@@ -65,8 +65,23 @@ struct TileArgs {
 
 using TileFunction = void (*)(const TileArgs&);
 
+#if HWY_ARCH_ARM
+// Constructors of std::array would be compiled for the baseline, into which that of a vector, for
+// this target and not trivial on Arm, can't be inlined.
+template <class T, size_t kSize>
+struct Array {
+  HWY_INLINE Array() {}
+  HWY_INLINE explicit Array(const T& only) requires(kSize == 1) : elements{only} {}
+  HWY_INLINE T& operator[](size_t i) { return elements[i]; }
+  T elements[kSize];
+};
+#else
+template <class T, size_t kSize>
+using Array = std::array<T, kSize>;
+#endif
+
 template <size_t kRows, size_t kBlocks, size_t kColumns>
-using TileSums = std::array<std::array<std::array<Vector, kColumns>, kBlocks>, kRows>;
+using TileSums = Array<Array<Array<Vector, kColumns>, kBlocks>, kRows>;
 
 // Calls f(row, block, column) for each sum of a tile, with constants.
 template <size_t kRows, size_t kBlocks, size_t kColumns, class F>
@@ -117,7 +132,7 @@ HWY_INLINE void KeepInRegister([[maybe_unused]] Vector& v) {
 template <size_t kSplits, size_t kRows, size_t kBlocks, size_t kColumns>
 HWY_INLINE void AddTerms(const float* const (&left)[kRows], int64_t k, const float* weights,
                          int64_t block_stride,
-                         std::array<TileSums<kRows, kBlocks, kColumns>, kSplits>& sums) {
+                         Array<TileSums<kRows, kBlocks, kColumns>, kSplits>& sums) {
   static_assert(kRows == 1 || kBlocks == 1);
   const Floats d;
   HWY_UNROLL(4)
@@ -168,7 +183,7 @@ HWY_INLINE void AddProducts(const LeftRows* products, size_t product_count, cons
                             const float* HWY_RESTRICT weights, int64_t block_stride,
                             TileSums<kRows, kBlocks, kColumns>& result) {
   const Floats d;
-  std::array<TileSums<kRows, kBlocks, kColumns>, kSplits> sums;
+  Array<TileSums<kRows, kBlocks, kColumns>, kSplits> sums;
   sums[0] = result;
   HWY_UNROLL(4)
   for (size_t s = 1; s < kSplits; ++s) {
@@ -188,7 +203,7 @@ HWY_INLINE void AddProducts(const LeftRows* products, size_t product_count, cons
     }
     if constexpr (kSplits > 1) {
       for (; k < depth; ++k) {
-        std::array<TileSums<kRows, kBlocks, kColumns>, 1> first{sums[0]};
+        Array<TileSums<kRows, kBlocks, kColumns>, 1> first{sums[0]};
         AddTerms<1, kRows, kBlocks, kColumns>(left, k, weights, block_stride, first);
         sums[0] = first[0];
         weights += kColumns * kLanes;

@@ -115,7 +115,7 @@ HWY_INLINE void RunInstruction(D d, const Instruction& i, const Tile& tile) {
       REFRAIN_UNARY(round, hn::Round(x));
       REFRAIN_UNARY(sigmoid, Sigmoid(d, x));
       REFRAIN_UNARY(tanh, Tanh(d, x));
-      REFRAIN_UNARY(relu, hn::IfThenZeroElse(hn::Lt(x, zero), x));
+      REFRAIN_UNARY(relu, Relu(d, x));
       REFRAIN_UNARY(leaky_relu, hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, x), x));
       REFRAIN_UNARY(elu, hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, ExpM1OfNegative(d, x)), x));
       REFRAIN_UNARY(selu, hn::Mul(beta, hn::IfThenElse(hn::Gt(x, zero), x,

@@ -1,7 +1,6 @@
 #include "backends/highway/recurrent.h"
 
-// Vectors in arrays need a size that the compiler knows, which scalable ones haven't.
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#include "backends/highway/targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/highway/recurrent.cc"
 #include "hwy/foreach_target.h"  // must come before highway.h
