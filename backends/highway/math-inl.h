@@ -7,8 +7,9 @@
 // Largest errors, in units in the last place of an f32 result, over all arguments and targets
 // (tests/highway_math_test.cc), where the true result is a normal number:
 //
-//   Exp 1.5   Log 1   Sigmoid 2.5   Tanh 5 (without FMA 6.5)   Erf 1.5   ExpM1OfNegative 2
-//   Softplus 2   Gelu 7   GeluTanh 3 above -1, then what the rounding of e^'s argument leaves
+//   Exp 1.5   Log 1   Sigmoid 3.5 above -17, then up to 6.5   Tanh 5 (without FMA 6.5)   Erf 1.5
+//   ExpM1OfNegative 2   Softplus 2   Gelu 7   GeluTanh 3.5 above -1, then what the rounding of e^'s
+//   argument leaves
 //
 // Tanh could be as good as the rest as 1 - 2 / (1 + e^2x) and a polynomial near 0, at twice the
 // latency (on Zen 5 some 58 cycles in place of 29), which recurrent cells would wait for.
@@ -134,15 +135,59 @@ HWY_INLINE V Exp(D d, V x) {
   return ExpOfSum(d, x, hn::Zero(d));
 }
 
-// 1 / (1 + e^-x), where 1 + e^-x = (1 + 2^-n) + 2^-n (e^-r - 1), of which only the second term
-// waits for the series.
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+// 1 + e^-x with the fractions of exponents from a table that a permutation of lanes reads: -x = n *
+// ln 2 / kEntries + r, whose r is small enough for three terms. With n = kEntries * k + j, the bits
+// of 2^(n / kEntries) are those of 2^(j / kEntries) with k added to the exponent; the table holds
+// what is left of the former after n was added at the place where n / kEntries reaches the
+// exponent.
+//
+// ln 2 / kEntries is rounded to f32: e^-x is off by 2.8e-9 |x|, relatively, and another operation
+// that mends this is one that recurrent cells would wait for.
 template <class D, class V>
-HWY_INLINE V Sigmoid(D d, V x) {
-  const V one = hn::Set(d, 1.0f);
+HWY_INLINE V OnePlusExpOfNegative(D d, V x) {
+  const hn::RebindToSigned<D> di;
+#if HWY_TARGET == HWY_AVX2
+  constexpr int kEntryBits = 3;
+  HWY_ALIGN static constexpr uint32_t kTable[] = {0x3F800000, 0x3F7B95C2, 0x3F7837F0, 0x3F75FED7,
+                                                  0x3F7504F3, 0x3F75672A, 0x3F7744FD, 0x3F7AC0C7};
+#else
+  constexpr int kEntryBits = 4;
+  HWY_ALIGN static constexpr uint32_t kTable[] = {0x3F800000, 0x3F7DAAC3, 0x3F7B95C2, 0x3F79C3D3,
+                                                  0x3F7837F0, 0x3F76F532, 0x3F75FED7, 0x3F75583F,
+                                                  0x3F7504F3, 0x3F7508A4, 0x3F75672A, 0x3F76248C,
+                                                  0x3F7744FD, 0x3F78CCDF, 0x3F7AC0C7, 0x3F7D257D};
+#endif
+  constexpr float kEntries = 1 << kEntryBits;
+  static_assert(hn::MaxLanes(d) == 1 << kEntryBits, "tables are as long as a vector");
+  const V round = hn::Set(d, 12582912.0f);
+  const V shifted = hn::MulAdd(x, hn::Set(d, -1.44269502f * kEntries), round);
+  const V n = hn::Sub(shifted, round);
+  const V r = hn::NegMulSub(n, hn::Set(d, 0.693147182f / kEntries), x);
+  // e^r - 1, where the second coefficient makes up for the first term that is left out.
+  constexpr float kLargest = 0.346573591f / kEntries;
+  const V second = hn::Set(d, 0.5f + kLargest * kLargest * 0.0345178f);
+  const V series = hn::MulAdd(hn::Mul(r, r), hn::MulAdd(r, hn::Set(d, 0.166666672f), second), r);
+  const auto bits = hn::BitCast(di, shifted);
+  const auto indices = hn::IndicesFromVec(di, hn::And(bits, hn::Set(di, (1 << kEntryBits) - 1)));
+  const auto table = hn::BitCast(di, hn::Load(hn::RebindToUnsigned<D>(), kTable));
+  const auto entry = hn::TableLookupLanes(table, indices);
+  const V scale = hn::BitCast(d, hn::Add(entry, hn::ShiftLeft<23 - kEntryBits>(bits)));
+  return hn::MulAdd(scale, series, hn::Add(hn::Set(d, 1.0f), scale));
+}
+#else
+// 1 + e^-x = (1 + 2^-n) + 2^-n (e^-r - 1), of which only the second term waits for the series.
+template <class D, class V>
+HWY_INLINE V OnePlusExpOfNegative(D d, V x) {
   const ExpArgument<V> a = ReduceForExp<true>(d, x);
   const V scale = PowerOfTwo<true>(d, a.shifted);
-  const V denominator = hn::MulAdd(scale, ExpM1Series(d, a.r), hn::Add(one, scale));
-  const V result = hn::Div(one, denominator);
+  return hn::MulAdd(scale, ExpM1Series(d, a.r), hn::Add(hn::Set(d, 1.0f), scale));
+}
+#endif
+
+template <class D, class V>
+HWY_INLINE V Sigmoid(D d, V x) {
+  const V result = hn::Div(hn::Set(d, 1.0f), OnePlusExpOfNegative(d, x));
   // Outside of [-88.2, 17.2], where the result is 0 or 1 (and a NaN's is NaN), whatever came out
   // is replaced: nothing above had to wait for bounds.
   const auto inside = hn::Le(hn::Abs(hn::Add(x, hn::Set(d, 35.5f))), hn::Set(d, 52.7f));
