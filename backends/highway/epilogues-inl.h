@@ -143,31 +143,55 @@ HWY_INLINE void StoreOutputs(const Panel& panel, const Vector* registers, int64_
   }
 }
 
-template <size_t kKnown>
-HWY_INLINE void RunKnownAt(const Panel& panel, Vector* registers, int64_t row, int64_t unit,
-                           size_t count) {
-  constexpr size_t kInstructions = kKnownPrograms[kKnown].instructions;
-  LoadStreams<kKnown>(panel, registers, row, unit, count);
-  ExecuteAll<kKnown>(registers, std::make_index_sequence<kInstructions>());
-  StoreOutputs<kKnown>(panel, registers, row, unit, count);
+template <size_t kKnown, size_t kFirst, size_t... kStep>
+HWY_INLINE void ExecuteFrom([[maybe_unused]] Vector* registers, std::index_sequence<kStep...>) {
+  (Execute<kKnown, kFirst + kStep>(registers), ...);
 }
 
-template <size_t kKnown>
-void RunKnown(const Panel& panel) {
+// What a pass over all places of a panel does: see KnownProgram::first. Only the last pass stores
+// outputs, because these may lie where the rest reads its streams.
+enum class Pass { whole, first, rest };
+
+template <size_t kKnown, Pass kPass>
+HWY_INLINE void RunPass(const Panel& panel) {
   const Floats d;
-  constexpr size_t kGates = kKnownPrograms[kKnown].gates;
-  const float* gates = panel.gates;
+  constexpr KnownProgram kProgram = kKnownPrograms[kKnown];
+  constexpr size_t kFirst = kPass == Pass::rest ? kProgram.first : 0;
+  constexpr size_t kEnd = kPass == Pass::first ? kProgram.first : kProgram.instructions;
+  float* gates = panel.gates;
   const size_t places = panel.row_count * panel.vectors;
   // One loop over both, because each activation has many constants, which stay in registers.
   for (size_t place = 0, r = 0, j = 0; place < places; ++place, gates += kLanes) {
     Vector registers[32];
     HWY_UNROLL(8)
-    for (size_t g = 0; g < kGates; ++g) registers[g] = hn::Load(d, gates + g * panel.gate_stride);
+    for (size_t g = 0; g < kProgram.gates; ++g)
+      registers[g] = hn::Load(d, gates + g * panel.gate_stride);
+    if constexpr (kPass == Pass::rest) registers[kProgram.handed] = registers[0];
     const size_t count = panel.last != 0 && j + 1 == panel.vectors ? panel.last : kLanes;
-    RunKnownAt<kKnown>(panel, registers, panel.rows[r],
-                       panel.unit + static_cast<int64_t>(j * kLanes), count);
+    const int64_t row = panel.rows[r], unit = panel.unit + static_cast<int64_t>(j * kLanes);
+    LoadStreams<kKnown>(panel, registers, row, unit, count);
+    ExecuteFrom<kKnown, kFirst>(registers, std::make_index_sequence<kEnd - kFirst>());
+    if constexpr (kPass == Pass::first) {
+      hn::Store(registers[kProgram.handed], d, gates);
+    } else {
+      StoreOutputs<kKnown>(panel, registers, row, unit, count);
+    }
     if (++j == panel.vectors) j = 0, ++r;
   }
+}
+
+// Fewer places than these don't make up for the constants of a second pass.
+constexpr size_t kLeastTwoPassPlaces = 6;
+
+template <size_t kKnown>
+void RunKnown(const Panel& panel) {
+  if constexpr (kKnownPrograms[kKnown].first > 0) {
+    if (panel.row_count * panel.vectors >= kLeastTwoPassPlaces) {
+      RunPass<kKnown, Pass::first>(panel);
+      return RunPass<kKnown, Pass::rest>(panel);
+    }
+  }
+  RunPass<kKnown, Pass::whole>(panel);
 }
 
 using KnownFunction = void (*)(const Panel&);

@@ -23,6 +23,11 @@ struct KnownProgram {
   std::array<Instruction, 12> code;
   size_t output_count;
   std::array<uint8_t, 2> outputs;
+  // A program whose values wait for each other for long runs in two passes over the places, because
+  // a processor looks ahead over more places of a short pass: the first `first` instructions (0:
+  // one pass), then the rest, which reads of their results only register `handed`, and not gate 0.
+  size_t first = 0;
+  uint8_t handed = 0;
 
   constexpr std::span<const Instruction> program() const {
     return std::span(code).first(instructions);
@@ -51,11 +56,13 @@ inline constexpr KnownProgram kLstm{
     4,
     5,
     8,
-    {apply(sigmoid, 5, 0), apply(sigmoid, 6, 1), apply(tanh, 7, 2), apply(sigmoid, 8, 3),
-     apply(mul, 9, 6, 7), apply(multiply_add, 10, 5, 4, 9), apply(tanh, 11, 10),
+    {apply(sigmoid, 5, 0), apply(sigmoid, 6, 1), apply(tanh, 7, 2), apply(mul, 9, 6, 7),
+     apply(multiply_add, 10, 5, 4, 9), apply(sigmoid, 8, 3), apply(tanh, 11, 10),
      apply(mul, 12, 8, 11)},
     2,
-    {10, 12}};
+    {10, 12},
+    5,
+    10};
 
 // Gates r, z, n; streams x, h. n' = tanh(x + sigmoid(r) n), h' = (1 - z') n' + z' h.
 inline constexpr KnownProgram kGruResetAfter{
@@ -63,10 +70,12 @@ inline constexpr KnownProgram kGruResetAfter{
     3,
     5,
     8,
-    {apply(sigmoid, 5, 0), apply(sigmoid, 6, 1), apply(multiply_add, 7, 5, 2, 3), apply(tanh, 8, 7),
+    {apply(sigmoid, 5, 0), apply(multiply_add, 7, 5, 2, 3), apply(sigmoid, 6, 1), apply(tanh, 8, 7),
      one(9), apply(sub, 10, 9, 6), apply(mul, 11, 6, 4), apply(multiply_add, 12, 10, 8, 11)},
     1,
-    {12}};
+    {12},
+    2,
+    7};
 
 // The same with h' = n' + z' (h - n').
 inline constexpr KnownProgram kGruResetAfterBlend{
@@ -74,10 +83,12 @@ inline constexpr KnownProgram kGruResetAfterBlend{
     3,
     5,
     6,
-    {apply(sigmoid, 5, 0), apply(sigmoid, 6, 1), apply(multiply_add, 7, 5, 2, 3), apply(tanh, 8, 7),
+    {apply(sigmoid, 5, 0), apply(multiply_add, 7, 5, 2, 3), apply(sigmoid, 6, 1), apply(tanh, 8, 7),
      apply(sub, 9, 4, 8), apply(multiply_add, 10, 6, 9, 8)},
     1,
-    {10}};
+    {10},
+    2,
+    7};
 
 // Gates r, z; stream h: sigmoid(r) h and sigmoid(z). What a GRU needs before its second product.
 inline constexpr KnownProgram kGruReset{
