@@ -22,8 +22,8 @@ enum class KernelChoice {
   // primitive for are timed both ways (see recurrent_step.h), so that the last bits of results may
   // change from one preparation to another; the other choices always give the same.
   automatic,
-  highway,    // our own kernels wherever there is one
-  onednn,     // oneDNN's wherever there is one, its recurrent primitives included
+  highway,  // our own kernels wherever there is one
+  onednn,   // oneDNN's wherever there is one, its recurrent primitives included
 };
 
 struct PrepareOptions {
