@@ -85,6 +85,7 @@ class Finder {
   bool backward_ = false;
   bool failed_ = false;
   int depth_ = 0;
+  std::map<const Value*, size_t> fed_;  // left sides of products from before the loop, as streams
   StageWriter writer_;
   LoopForm form_;
   std::map<Piece, size_t> known_;
@@ -269,14 +270,18 @@ size_t Finder::fed(const Value* value, const Lowering::Group& feed, const Piece&
   size_t made = 0;
   if (node && feed.holds(node) && node == feed.product) {
     const Value* left = node->operand(0);
-    Stream stream;
-    stream.buffer = buffer(left, false);
-    stream.row_stride = row_form(*left).width;
+    // One stream for all pieces, so that their gates become one product.
+    const auto [known, first] = fed_.try_emplace(left, 0);
+    if (first) {
+      Stream stream;
+      stream.buffer = buffer(left, false);
+      stream.row_stride = row_form(*left).width;
+      known->second = writer_.stream(stream, stream.row_stride);
+    }
     Expression gate;
     gate.kind = Expression::Kind::gate;
     gate.width = piece.width;
-    gate.terms.push_back({writer_.stream(stream, stream.row_stride),
-                          lowering_.constant(node->operand(1)), 0, piece.offset});
+    gate.terms.push_back({known->second, lowering_.constant(node->operand(1)), 0, piece.offset});
     gate.shared = !node->result()->has_one_use();
     made = writer_.gate(std::move(gate));
   } else if (node && feed.holds(node)) {
