@@ -11,24 +11,6 @@
 namespace refrain::executable {
 namespace {
 
-// Ops whose kernels write every element of their results; the others want them to be zero.
-bool overwrites(Op op) {
-  switch (op) {
-    case Op::reshape:
-    case Op::squeeze:
-    case Op::unsqueeze:
-    case Op::transpose:
-    case Op::concat:
-    case Op::split:
-    case Op::slice:
-    case Op::gather:
-    case Op::expand:
-      return true;
-    default:
-      return is_elementwise(op);
-  }
-}
-
 Tensor header(const ValueType& type) {
   return Tensor::borrow(type.element, type.shape.extents(), nullptr);
 }
@@ -43,7 +25,7 @@ ReferenceStep::ReferenceStep(const Node& node, bool checked)
     : node_(node),
       checked_(checked),
       kernel_(reference::find_kernel(node.op())),
-      clear_(!overwrites(node.op())) {
+      clear_(!reference::overwrites(node.op())) {
   operand_headers_.reserve(node.operand_count());
   for (size_t i = 0; i < node.operand_count(); ++i) {
     const Value* operand = node.operand(i);

@@ -28,24 +28,6 @@ std::string obstacle(const Node& node) {
   return {};
 }
 
-// Ops whose kernels write every element of their results; the others want them to be zero.
-bool overwrites(Op op) {
-  switch (op) {
-    case Op::reshape:
-    case Op::squeeze:
-    case Op::unsqueeze:
-    case Op::transpose:
-    case Op::concat:
-    case Op::split:
-    case Op::slice:
-    case Op::gather:
-    case Op::expand:
-      return true;
-    default:
-      return is_elementwise(op);
-  }
-}
-
 // Results of a node side by side, as kernels take them, and their types.
 using Buffers = std::vector<Tensor>;
 using BufferKey = std::vector<std::pair<ElementType, std::vector<int64_t>>>;
@@ -127,7 +109,7 @@ struct Executable::Plan {
     for (size_t i = 0; i < node.result_count(); ++i) tensors[node.result(i)] = &step.results[i];
     if (!prepare_onednn(step)) {
       step.kernel = reference::find_kernel(node.op());
-      step.clear = !overwrites(node.op());
+      step.clear = !reference::overwrites(node.op());
     }
     for (size_t i = 0; i < node.operand_count(); ++i) {
       const Node* source = node.operand(i) ? node.operand(i)->node() : nullptr;

@@ -48,4 +48,8 @@ std::vector<KernelEntry> indexing_kernels();  // indexing.cc: ops of schema_inde
 // runs.
 Kernel find_kernel(Op op);
 
+// True for ops whose kernels write every element of their results; the others want them to be zero
+// before each call.
+bool overwrites(Op op);
+
 }  // namespace refrain::reference

@@ -17,4 +17,21 @@ Kernel find_kernel(Op op) {
   return (*table)[static_cast<size_t>(op)];
 }
 
+bool overwrites(Op op) {
+  switch (op) {
+    case Op::reshape:
+    case Op::squeeze:
+    case Op::unsqueeze:
+    case Op::transpose:
+    case Op::concat:
+    case Op::split:
+    case Op::slice:
+    case Op::gather:
+    case Op::expand:
+      return true;
+    default:
+      return is_elementwise(op);
+  }
+}
+
 }  // namespace refrain::reference
