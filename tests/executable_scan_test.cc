@@ -276,6 +276,36 @@ TEST(ExecutableScan, FedLoops) {
   }
 }
 
+// A stream's caller may keep its state in one place, which each step reads and writes.
+TEST(ExecutableScan, StatesInPlace) {
+  for (const int steps : {1, 2}) {
+    const std::string t = std::to_string(steps);
+    Random random(3);
+    const auto graph =
+        parse(with_constants("graph @g (%h0: f32[3, 150], %x: f32[" + t + R"(, 3, 2]) {
+    %hT = scan state(%h = %h0: f32[3, 150]) scanned(%xt = %x[0]: f32[3, 2]) {
+      %wh = $f32[150, 150]
+      %wx = $f32[2, 150]
+      %ph = matmul(%h, %wh) : f32[3, 150]
+      %px = matmul(%xt, %wx) : f32[3, 150]
+      %p = add(%ph, %px) : f32[3, 150]
+      %hn = tanh(%p) : f32[3, 150]
+      yield %hn
+    } : f32[3, 150]
+    yield "h" = %hT
+  })",
+                             random));
+    PreparedGraph prepared(*graph, {});
+    std::vector<Tensor> inputs = random_inputs(*graph, random);
+    const std::vector<Tensor> expected = run(prepared, inputs);
+    std::vector<Tensor> outputs;
+    outputs.push_back(Tensor::borrow(ElementType::f32, {3, 150}, inputs[0].raw()));
+    const std::vector<const Tensor*> pointers = {&inputs[0], &inputs[1]};
+    prepared.run(pointers, outputs);
+    EXPECT_TRUE(identical(outputs[0], expected[0])) << steps << " steps";
+  }
+}
+
 TEST(ExecutableScan, NoSteps) {
   check(R"(graph @g (%h0: f32[2, 3], %x: f32[0, 2, 3]) {
     %hT, %y = scan state(%h = %h0: f32[2, 3]) scanned(%xt = %x[0]: f32[2, 3]) stacked([0]) {

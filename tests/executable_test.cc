@@ -182,6 +182,31 @@ TEST(Executable, ChecksItsCaller) {
   EXPECT_THROW(run_on({&right}), Error);
 }
 
+TEST(Executable, RunsOnWhatWasBound) {
+  const auto graph = parse(R"(graph @g (%x: f32[2]) {
+    %y = neg(%x) : f32[2]
+    yield "y" = %y
+  })");
+  PreparedGraph prepared(*graph, {});
+  EXPECT_THROW(prepared.run(), Error);
+  Tensor x(ElementType::f32, {2});
+  const std::vector<const Tensor*> inputs = {&x};
+  std::vector<Tensor> outputs = prepared.make_outputs();
+  prepared.bind(inputs, outputs);
+  for (const float value : {1.0F, 2.0F}) {
+    x.data<float>()[1] = value;
+    prepared.run();
+    EXPECT_EQ(outputs[0].data<float>()[1], -value);
+  }
+  // Refused tensors leave what was bound.
+  const Tensor wrong(ElementType::f32, {3});
+  const std::vector<const Tensor*> refused = {&wrong};
+  EXPECT_THROW(prepared.bind(refused, outputs), Error);
+  x.data<float>()[1] = 3;
+  prepared.run();
+  EXPECT_EQ(outputs[0].data<float>()[1], -3);
+}
+
 TEST(Executable, MemoryIsBounded) {
   const auto graph = parse(R"(graph @g (%x: f32[1000]) {
     %y = tan(%x) : f32[1000]

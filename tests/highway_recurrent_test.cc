@@ -188,9 +188,15 @@ struct Results {
   friend bool operator==(const Results&, const Results&) = default;
 };
 
-// Runs the rows in parts of `part` rows each.
-Results run(const RecurrentLoop& loop, const Case& c, int64_t part) {
+// Runs the rows in parts of `part` rows each; `apart`: reads initial states where they are, which
+// only one step may do.
+Results run(const RecurrentLoop& loop, const Case& c, int64_t part, bool apart = false) {
   Results results{c.buffers, c.states};
+  std::vector<const float*> initial;
+  for (const std::vector<float>& state : c.states) initial.push_back(state.data());
+  if (apart) {
+    for (std::vector<float>& state : results.states) std::fill(state.begin(), state.end(), NAN);
+  }
   std::vector<std::vector<float>> next = c.states;
   for (std::vector<float>& state : next) std::fill(state.begin(), state.end(), NAN);
   std::vector<float*> buffers, current, other;
@@ -198,9 +204,9 @@ Results run(const RecurrentLoop& loop, const Case& c, int64_t part) {
   for (std::vector<float>& state : results.states) current.push_back(state.data());
   for (std::vector<float>& state : next) other.push_back(state.data());
   for (int64_t row = 0; row < c.rows; row += part)
-    loop.run({buffers.data(), current.data(), other.data(), c.steps, row,
+    loop.run({buffers.data(), current.data(), apart ? nullptr : other.data(), c.steps, row,
               std::min(row + part, c.rows), c.lengths.empty() ? nullptr : c.lengths.data(),
-              c.backward});
+              c.backward, apart ? initial.data() : nullptr});
   return results;
 }
 
@@ -240,6 +246,9 @@ std::string check(const Case& c) {
       if (part < c.rows) {
         EXPECT_TRUE(run(loop, c, part) == results) << "rows in parts of " << part;
       }
+    if (c.steps == 1 && c.lengths.empty()) {
+      EXPECT_TRUE(run(loop, c, c.rows, true) == results) << "initial states apart";
+    }
     if (testing::Test::HasFailure()) break;
   }
   choose_target(0);
@@ -314,7 +323,8 @@ std::vector<Sizes> sizes() {
   return {{1, 1, 1, 1},   {3, 2, 1, 5},    {4, 5, 7, 2},   {5, 1, 13, 3},   {7, 7, 4, 3},
           {8, 3, 2, 4},   {9, 13, 17, 2},  {13, 4, 1, 7},  {15, 8, 3, 3},   {16, 16, 1, 6},
           {17, 9, 5, 3},  {31, 7, 6, 2},   {32, 33, 1, 4}, {33, 16, 8, 2},  {64, 17, 1, 3},
-          {65, 1, 33, 2}, {100, 40, 1, 3}, {128, 3, 9, 2}, {16, 5, 100, 2}, {130, 20, 1, 2}};
+          {65, 1, 33, 2}, {100, 40, 1, 3}, {128, 3, 9, 2}, {16, 5, 100, 2}, {130, 20, 1, 2},
+          {16, 3, 1, 1},  {33, 5, 1, 1},   {70, 9, 3, 1}};
 }
 
 // ONNX's gate order i, o, f, c; x arrives as gates.

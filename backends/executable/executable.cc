@@ -178,6 +178,7 @@ struct PreparedGraph::Plan {
       moved |= bound[i] != data;
       bound[i] = data;
     }
+    is_bound = true;
     if (!moved) return;
     for (const Fixup& fixup : fixups) {
       // Inputs are only read: slots have one type of pointer for all places.
@@ -221,6 +222,7 @@ struct PreparedGraph::Plan {
   std::vector<Fixup> fixups;
   std::vector<Step*> moving;
   std::vector<const void*> bound;  // where inputs and outputs were in the last run
+  bool is_bound = false;
 };
 
 bool PreparedGraph::supports(const Graph& graph, std::string* why) {
@@ -240,7 +242,7 @@ PreparedGraph::PreparedGraph(const Graph& graph, const PrepareOptions& options) 
 
 PreparedGraph::~PreparedGraph() = default;
 
-void PreparedGraph::run(std::span<const Tensor* const> inputs, std::span<Tensor> outputs) {
+void PreparedGraph::bind(std::span<const Tensor* const> inputs, std::span<Tensor> outputs) {
   const Graph& graph = *plan_->graph;
   const auto check = [](const Tensor& tensor, const Value& value, const char* what, size_t i) {
     const std::vector<Dim>& dims = value.type().shape.dims();
@@ -259,6 +261,10 @@ void PreparedGraph::run(std::span<const Tensor* const> inputs, std::span<Tensor>
   for (size_t i = 0; i < inputs.size(); ++i) check(*inputs[i], *graph.input(i), "input", i);
   for (size_t i = 0; i < outputs.size(); ++i) check(outputs[i], *graph.output(i), "output", i);
   plan_->bind(inputs, outputs);
+}
+
+void PreparedGraph::run() {
+  if (!plan_->is_bound) throw Error("a run without inputs and outputs", "bind() before", "none");
   if (plan_->workers) {
     plan_->workers->execute([this] { plan_->run_levels(); });
   } else {

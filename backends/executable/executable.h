@@ -45,9 +45,20 @@ class PreparedGraph {
   PreparedGraph(const PreparedGraph&) = delete;
   PreparedGraph& operator=(const PreparedGraph&) = delete;
 
-  // One tensor a graph input or output, of exactly the graph's types. Not thread-safe: one run at a
-  // time. Throws Error only for wrong element values (an index out of range).
-  void run(std::span<const Tensor* const> inputs, std::span<Tensor> outputs);
+  // Tells all runs from now on where inputs and outputs are: one tensor a graph input or output, of
+  // exactly the graph's types, otherwise throws Error. Only their elements must stay where they
+  // are; these may change between runs. No output may overlap an input or another output, except
+  // that a loop's final state may be the very place of its initial one.
+  void bind(std::span<const Tensor* const> inputs, std::span<Tensor> outputs);
+  // What a caller with fixed buffers does for each step of a stream, as nothing is checked again.
+  // Not thread-safe: one run at a time. Throws Error if nothing is bound, otherwise only for wrong
+  // element values (an index out of range).
+  void run();
+  // Both.
+  void run(std::span<const Tensor* const> inputs, std::span<Tensor> outputs) {
+    bind(inputs, outputs);
+    run();
+  }
   std::vector<Tensor> make_outputs() const;
 
   // One line a step: kernel, shapes, arena offsets; and the totals.

@@ -26,6 +26,7 @@ LoopStep::LoopStep(const highway::LoopSpec& spec, LoopShape shape, int threads)
   for (const int64_t size : spec.state_sizes) {
     state_bytes_.push_back(size * shape.rows * static_cast<int64_t>(sizeof(float)));
   }
+  initial_.resize(spec.state_sizes.size());
   current_.resize(spec.state_sizes.size());
   next_.resize(spec.state_sizes.size());
 }
@@ -71,6 +72,56 @@ void LoopStep::rebind() {
   buffers_.resize(buffer_count_ == 0 ? slots().size() : buffer_count_);
   for (size_t i = 0; i < buffers_.size(); ++i) buffers_[i] = floats(i);
   moved_ = buffers_;
+  for (size_t i = 0; i < current_.size(); ++i) {
+    const size_t slot = first_state_ + 3 * i;
+    initial_[i] = floats(slot);
+    current_[i] = floats(slot + 1);
+    next_[i] = floats(slot + 2);
+  }
+  at_once_ = run_at_once();
+  whole_ = {.buffers = buffers_.data(),
+            .state_current = current_.data(),
+            .state_next = next_.data(),
+            .steps = shape_.steps,
+            .row_begin = 0,
+            .row_end = shape_.rows,
+            .backward = shape_.backward};
+  if (shape_.steps == 1 && !states_overlap()) whole_.state_initial = initial_.data();
+}
+
+// Whether a run is one of the loop kernel, over all rows and steps: nothing feeds it, and it isn't
+// worth a second thread.
+bool LoopStep::run_at_once() const {
+  if (!feeds_.empty() || !row_lengths_.empty() || shape_.chunk < shape_.steps) return false;
+  const int64_t cost = row_cost_ * shape_.steps;
+  return threads_ == 1 || shape_.rows < 2 * std::max<int64_t>(1, kWorthAThread / cost);
+}
+
+// Whether a state's initial value shares memory with what one step writes.
+bool LoopStep::states_overlap() const {
+  for (size_t i = 0; i < initial_.size(); ++i) {
+    const char* const begin = pointer(first_state_ + 3 * i);
+    for (size_t k = 0; k < current_.size(); ++k) {
+      const char* const written = pointer(first_state_ + 3 * k + 1);
+      // Pointers into different tensors compare as integers.
+      const auto apart = [](const char* a, int64_t bytes, const char* b) {
+        return reinterpret_cast<uintptr_t>(a) + static_cast<uintptr_t>(bytes) <=
+               reinterpret_cast<uintptr_t>(b);
+      };
+      if (!apart(begin, state_bytes_[i], written) && !apart(written, state_bytes_[k], begin)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+void LoopStep::copy_states() {
+  for (size_t i = 0; i < current_.size(); ++i) {
+    if (state_bytes_[i] > 0) {
+      std::memcpy(current_[i], initial_[i], static_cast<size_t>(state_bytes_[i]));
+    }
+  }
 }
 
 // Rows of steps begin .. begin + steps - 1, into the target from its begin on; for a loop that
@@ -117,18 +168,17 @@ void LoopStep::run_chunk(int64_t begin, int64_t steps) {
 }
 
 void LoopStep::run() {
+  if (at_once_) {
+    if (whole_.state_initial == nullptr) copy_states();
+    return loop_.run(whole_);
+  }
   if (!row_lengths_.empty()) {
     read_lengths(pointer(lengths_slot_), lengths_type_, shape_.steps, lengths_);
     for (size_t row = 0; row < row_lengths_.size(); ++row) {
       row_lengths_[row] = lengths_[static_cast<size_t>(sequence_of_row_[row])];
     }
   }
-  for (size_t i = 0; i < current_.size(); ++i) {
-    const size_t slot = first_state_ + 3 * i;
-    current_[i] = floats(slot + 1);
-    next_[i] = floats(slot + 2);
-    std::memcpy(current_[i], pointer(slot), static_cast<size_t>(state_bytes_[i]));
-  }
+  copy_states();
   const int64_t chunk = shape_.chunk;
   const int64_t chunks = (shape_.steps + chunk - 1) / chunk;
   for (int64_t i = 0; i < chunks; ++i) {

@@ -44,7 +44,10 @@ class LoopStep final : public Step {
   void set_time_strides(std::vector<int64_t> strides) { time_strides_ = std::move(strides); }
 
   // Runs so many steps, at most the shape's, from now on: to be timed.
-  void set_steps(int64_t steps) { shape_.steps = steps; }
+  void set_steps(int64_t steps) {
+    shape_.steps = steps;
+    rebind();
+  }
   // Goes at the end of the description.
   void set_note(std::string note) { note_ = std::move(note); }
 
@@ -63,6 +66,9 @@ class LoopStep final : public Step {
     int64_t row_cost;
     std::vector<float*> buffers;
   };
+  bool run_at_once() const;
+  bool states_overlap() const;
+  void copy_states();
   void run_feed(Feed& feed, int64_t begin, int64_t steps);
   void run_chunk(int64_t begin, int64_t steps);
 
@@ -72,7 +78,10 @@ class LoopStep final : public Step {
   int threads_;
   int64_t row_cost_;  // multiplications a row
   std::vector<int64_t> state_bytes_;
-  std::vector<float*> buffers_, moved_, current_, next_;
+  std::vector<float*> buffers_, moved_, initial_, current_, next_;
+  // Everything as one run of the loop on the caller, where nothing needs more; how it is bound.
+  bool at_once_ = false;
+  highway::RecurrentLoop::Run whole_{};
   std::vector<int64_t> time_strides_;
   std::vector<std::unique_ptr<Feed>> feeds_;
   size_t buffer_count_ = 0, first_state_ = 0, lengths_slot_ = 0;

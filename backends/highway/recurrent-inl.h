@@ -55,6 +55,12 @@ class ChunkRun {
   ChunkRun(const LoopPlan& plan, const RecurrentLoop::Run& run, int64_t row_begin, int64_t row_end)
       : plan_(plan), run_(run), row_begin_(row_begin), row_end_(row_end) {
     for (size_t state = 0; state < plan.state_sizes.size(); ++state) {
+      if (run.state_initial != nullptr) {
+        // Only read, in the one step that there is.
+        read_[state] = const_cast<float*>(run.state_initial[state]);
+        write_[state] = run.state_current[state];
+        continue;
+      }
       read_[state] = run.state_current[state];
       write_[state] = plan.in_place[state] ? run.state_current[state] : run.state_next[state];
     }

@@ -91,6 +91,10 @@ class RecurrentLoop {
     // all take part. Cost is proportional to the sum of the lengths.
     const int64_t* lengths = nullptr;
     bool backward = false;
+    // One step without lengths needs no second copy: with these (rows as in state_current, which
+    // they must not overlap) it reads the initial values here and writes the final ones to
+    // state_current; state_next isn't used.
+    const float* const* state_initial = nullptr;
   };
 
   // Rows are independent of each other: any split of the rows over threads gives the same bits. No

@@ -77,6 +77,9 @@ class Walks {
   Walk state(const Stream& stream, bool written) const {
     const int64_t offset = run_.row_begin * plan_.state_sizes[stream.buffer] + stream.offset;
     const uintptr_t current = address(run_.state_current[stream.buffer] + offset);
+    if (run_.state_initial != nullptr) {
+      return {written ? current : address(run_.state_initial[stream.buffer] + offset), 0, 0};
+    }
     if (plan_.in_place[stream.buffer]) return {current, current, 0};
     const uintptr_t next = address(run_.state_next[stream.buffer] + offset);
     return written ? Walk{next, current, 0} : Walk{current, next, 0};
@@ -168,7 +171,7 @@ void RunSmall(const LoopPlan& plan, const RecurrentLoop::Run& run) {
     for (Walk& walk : streams) walk.advance();
     for (size_t o = 0; o < store_count; ++o) stores[o].advance();
   }
-  if (run.steps % 2 == 0) return;
+  if (run.steps % 2 == 0 || run.state_initial != nullptr) return;
   for (size_t state = 0; state < plan.state_sizes.size(); ++state) {
     if (plan.in_place[state]) continue;
     const int64_t size = plan.state_sizes[state], offset = run.row_begin * size;

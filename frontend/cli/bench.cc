@@ -169,10 +169,11 @@ Report measure(const Graph& graph, const Workload& work, const Options& options,
   if (prepared) {
     for (const RuntimeValue& input : work.inputs) inputs.push_back(input.tensor.get());
     outputs = prepared->make_outputs();
+    prepared->bind(inputs, outputs);
   }
   const auto run = [&] {
     if (prepared) {
-      prepared->run(inputs, outputs);
+      prepared->run();
     } else {
       reference::run(*bound, work.inputs, limits);
     }

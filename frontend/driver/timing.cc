@@ -10,6 +10,9 @@ constexpr int kSlices = 20;
 constexpr double kWarmUp = 0.2;  // of a slice
 constexpr size_t kLeastSamples = 3;
 constexpr size_t kMostSamples = 2'000'000;
+// A sample is as many runs as take so long: the clock itself takes some 20 ns.
+constexpr double kSample = 4e-6;
+constexpr size_t kMostRuns = 1024;
 
 using Clock = std::chrono::steady_clock;
 
@@ -18,6 +21,7 @@ double since(Clock::time_point begin) {
 }
 
 struct Samples {
+  size_t runs = 1;  // in each of them
   std::vector<double> seconds;
   double spent = 0;
 
@@ -26,12 +30,21 @@ struct Samples {
   }
 };
 
+size_t runs_of_sample(const std::function<void()>& program) {
+  program();  // pages, first calls
+  for (size_t runs = 1;; runs *= 2) {
+    const Clock::time_point begin = Clock::now();
+    for (size_t i = 0; i < runs; ++i) program();
+    if (since(begin) >= kSample || runs >= kMostRuns) return runs;
+  }
+}
+
 void run_slice(const std::function<void()>& program, double slice, Samples& samples) {
   const Clock::time_point begin = Clock::now();
   double now = 0;
   do {
     const double start = now;
-    program();
+    for (size_t i = 0; i < samples.runs; ++i) program();
     now = since(begin);
     if (start >= kWarmUp * slice || now - start > slice) samples.seconds.push_back(now - start);
   } while (now < slice && samples.seconds.size() < kMostSamples);
@@ -42,7 +55,7 @@ void run_slice(const std::function<void()>& program, double slice, Samples& samp
 
 std::vector<Timing> time_in_turns(std::span<const std::function<void()>> programs, double seconds) {
   std::vector<Samples> samples(programs.size());
-  for (const auto& program : programs) program();  // pages, first calls
+  for (size_t i = 0; i < programs.size(); ++i) samples[i].runs = runs_of_sample(programs[i]);
   for (bool again = true; again;) {
     again = false;
     for (size_t i = 0; i < programs.size(); ++i) {
@@ -55,7 +68,9 @@ std::vector<Timing> time_in_turns(std::span<const std::function<void()>> program
   for (Samples& sample : samples) {
     std::sort(sample.seconds.begin(), sample.seconds.end());
     const size_t count = sample.seconds.size();
-    result.push_back({sample.seconds.front() * 1e6, sample.seconds[count / 2] * 1e6, count});
+    const double us = 1e6 / static_cast<double>(sample.runs);
+    result.push_back(
+        {sample.seconds.front() * us, sample.seconds[count / 2] * us, count * sample.runs});
   }
   return result;
 }
