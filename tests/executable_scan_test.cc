@@ -186,6 +186,24 @@ TEST(ExecutableScan, BodiesStepByStep) {
               HasSubstr("scan, 5 steps"));
 }
 
+// What the body read in its first operations it reads again in the next step.
+TEST(ExecutableScan, InvariantsLiveUntilTheLastStep) {
+  EXPECT_THAT(check(R"(graph @g (%m: f32[3, 4], %h0: f32[3, 4]) {
+    %k = tanh(%m) : f32[3, 4]
+    %trips = constant i64[] (5)
+    %hT, %y = scan trips(%trips) invariant(%v = %k: f32[3, 4]) state(%h = %h0: f32[3, 4])
+        stacked([0]) {
+      %a = mul(%h, %v) : f32[3, 4]
+      %b = softmax(%a) {axis = -1} : f32[3, 4]
+      %c = softmax(%b) {axis = 0} : f32[3, 4]
+      %d = softmax(%c) {axis = -1} : f32[3, 4]
+      yield %d, %b
+    } : f32[3, 4], f32[5, 3, 4]
+    yield "h" = %hT, "y" = %y
+  })"),
+              HasSubstr("scan, 5 steps"));
+}
+
 TEST(ExecutableScan, ScansInScans) {
   check(R"(graph @g (%h0: f32[2, 3], %x: f32[4, 2, 3]) {
     %t = constant i64[] (3)

@@ -318,6 +318,26 @@ TEST(OnnxSequence, CollectedInALoopKeepsItsShape) {
   EXPECT_TRUE(equal(*run(*graph, count(2), f32({2}, {1, 2}))[0].tensor, f32({2, 2}, {2, 4, 3, 6})));
 }
 
+// PyTorch's unbind gives both a split of one and keepdims = 0.
+TEST(OnnxSequence, SplitsOfOneMayLoseTheirAxis) {
+  OnnxModel model(13);
+  model.graph()
+      .input("x", f32_type({Dim(2), Dim(3)}))
+      .initializer("one", count(1))
+      .initializer("at", count(1))
+      .node("SplitToSequence", {"x", "one"}, {"rows"}, {{"keepdims", 0}})
+      .node("SplitToSequence", {"x", "one"}, {"parts"})
+      .node("SequenceAt", {"rows", "at"}, {"row"})
+      .node("SequenceAt", {"parts", "at"}, {"part"})
+      .output("row")
+      .output("part");
+  const auto graph = import_model(model);
+  EXPECT_EQ(to_string(graph->output(0)->type()), "f32[3]");
+  const auto result = run(*graph, f32({2, 3}, {1, 2, 3, 4, 5, 6}));
+  EXPECT_TRUE(equal(*result[0].tensor, f32({3}, {4, 5, 6})));
+  EXPECT_TRUE(equal(*result[1].tensor, f32({1, 3}, {4, 5, 6})));
+}
+
 TEST(OnnxSequence, Operations) {
   OnnxModel model(13);
   model.graph()

@@ -92,6 +92,10 @@ void lower_step_by_step(Lowering& lowering, const ScanView& view, const Node& no
     scan->add_stack(lowering.place(view.stacked_slice(i)), to, cut_of(*whole, view.stack_slot(i)),
                     batches(*view.stacked_slice(i)));
   }
+  // A step reads again what the last one's later operations must not have overwritten.
+  for (size_t i = 0; i < view.invariants(); ++i) {
+    scan->reads(lowering.place(node.operand(view.invariant_operand(i))));
+  }
   // Slices are there from the start, and slots must outlive the body's last step.
   for (const Step::Slot& slot : scan->slots()) storage.touch(slot.place, begin);
   lowering.append(steps, std::move(scan));

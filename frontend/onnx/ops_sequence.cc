@@ -56,11 +56,20 @@ void import_concat_from_sequence(NodeImport& node) {
 
 void import_split_to_sequence(NodeImport& node) {
   const int64_t axis = node.integer("axis", 0);
-  // Without meaning when the sizes are given.
-  const bool keep_dims = node.flag("keepdims", true) || node.has_input(1);
-  node.set_output(0,
-                  node.builder().op(Op::split_to_sequence, {node.input(0), node.optional_input(1)},
-                                    {{A::axis, axis}, {A::keep_dims, keep_dims}}));
+  bool keep_dims = node.flag("keepdims", true);
+  Value* sizes = node.optional_input(1);
+  if (sizes) {
+    // By the specification keepdims has no meaning then. But PyTorch writes unbind as parts of size
+    // 1, which it gives, without their axis; and that is how other runtimes read it.
+    const bool scalar = sizes->type().shape.ranked() && sizes->type().shape.rank() == 0;
+    if (scalar && node.constant_ints(1) == std::vector<int64_t>{1}) {
+      sizes = nullptr;
+    } else {
+      keep_dims = true;
+    }
+  }
+  node.set_output(0, node.builder().op(Op::split_to_sequence, {node.input(0), sizes},
+                                       {{A::axis, axis}, {A::keep_dims, keep_dims}}));
 }
 
 void import_optional(NodeImport& node) {

@@ -226,6 +226,19 @@ class TwoLayers(nn.Module):
         return torch.stack(outputs, dim=1), h1, h2
 
 
+class TwoLayersStep(nn.Module):
+    """One step of TwoLayers."""
+
+    def __init__(self, layers: TwoLayers):
+        super().__init__()
+        self.first, self.second = layers.first, layers.second
+
+    def forward(self, x: Tensor, h2: Tensor, h1: Tensor, c2: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        h1, _ = self.first(x, h1, h1)
+        h2, c2 = self.second(h1, h2, c2)
+        return h2, h1, c2
+
+
 class ProjectedLstm(nn.Module):
     """An LSTM whose output is projected before it comes back: proj_size, which PyTorch does not export."""
 
@@ -241,3 +254,54 @@ class ProjectedLstm(nn.Module):
         i, f, g, o = torch.chunk(self.x(x) + self.h(h), 4, dim=1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return self.p(torch.sigmoid(o) * torch.tanh(c)), c
+
+
+class Lstm2(nn.Module):
+    """An LSTM of two matrix products, one of x and one of h, all gates side by side."""
+
+    states = 2
+
+    def __init__(self, inputs: int, hidden: int):
+        super().__init__()
+        self.w, self.r, self.b = weight(inputs, 4 * hidden), weight(hidden, 4 * hidden), bias(4 * hidden)
+
+    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> Tuple[Tensor, Tensor]:
+        i, f, g, o = torch.chunk(x @ self.w + h @ self.r + self.b, 4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+class GruAfter(nn.Module):
+    """A GRU that resets after the product, as PyTorch and cuDNN do."""
+
+    states = 1
+
+    def __init__(self, inputs: int, hidden: int):
+        super().__init__()
+        self.x, self.h = nn.Linear(inputs, 3 * hidden), nn.Linear(hidden, 3 * hidden)
+        self.hidden = hidden
+
+    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> Tuple[Tensor, Tensor]:
+        xr, xz, xn = torch.split(self.x(x), self.hidden, dim=1)
+        hr, hz, hn = torch.split(self.h(h), self.hidden, dim=1)
+        z = torch.sigmoid(xz + hz)
+        n = torch.tanh(xn + torch.sigmoid(xr + hr) * hn)
+        return n + z * (h - n), c
+
+
+class Scrn(nn.Module):
+    """The structurally constrained network: hidden units h beside slow context units s.
+    Mikolov et al., "Learning Longer Memory in Recurrent Neural Networks", 2014."""
+
+    states = 2
+
+    def __init__(self, inputs: int, hidden: int, context: int):
+        super().__init__()
+        self.alpha = 0.95
+        self.b = nn.Linear(inputs, context, bias=False)
+        self.p = nn.Linear(context, hidden, bias=False)
+        self.a, self.r = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden, bias=False)
+
+    def forward(self, x: Tensor, h: Tensor, s: Tensor) -> Tuple[Tensor, Tensor]:
+        s = (1 - self.alpha) * self.b(x) + self.alpha * s
+        return torch.sigmoid(self.p(s) + self.a(x) + self.r(h)), s

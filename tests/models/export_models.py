@@ -8,70 +8,17 @@ files on one machine; other versions of PyTorch write other graphs.
 """
 
 import argparse
-import io
 import pathlib
 import sys
-import warnings
-import zlib
 
-import onnx
 import torch
-from onnx import numpy_helper
 from torch import nn
 
-import export_cells as cells
 import export_networks as networks
+from export_forms import export_cells, export_ways
+from exporter import Exporter
 
 INPUTS, HIDDEN = 6, 10
-
-
-class Exporter:
-    def __init__(self, folder: pathlib.Path, only):
-        self.folder, self.only = folder, only
-        self.count = 0
-
-    def case(self, name, make, data, names, outputs, opset, dynamic=None, script=False):
-        """Exports make() under `name`. `data` is one tuple of shapes or tensors a data set; the model is
-        exported on the first. `dynamic` maps input and output names to {axis: symbol}."""
-        if self.only and name not in self.only:
-            return
-        torch.manual_seed(zlib.crc32(name.encode()))
-        module = make().eval()
-        sets = [tuple(x if torch.is_tensor(x) else torch.randn(*x) for x in inputs)
-                for inputs in data]
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # tracing warns of every constant that it freezes
-            exported = torch.jit.script(module) if script else module
-            expected = [flatten(module(*inputs)) for inputs in sets]
-            buffer = io.BytesIO()
-            torch.onnx.export(exported, sets[0], buffer, input_names=names, output_names=outputs,
-                              opset_version=opset, dynamic_axes=dynamic or {})
-        model = onnx.load_from_string(buffer.getvalue())
-        onnx.checker.check_model(model)
-        found = [value.name for value in model.graph.input]
-        if found != names or len(model.graph.output) != len(outputs):
-            sys.exit(f"{name}: the exporter kept inputs {found} of {names}")
-        target = self.folder / name
-        target.mkdir(exist_ok=True)
-        (target / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
-        for k, (inputs, results) in enumerate(zip(sets, expected)):
-            write_set(target / f"test_data_set_{k}", inputs, results)
-        self.count += 1
-        print(f"{name}: {len(model.graph.node)} nodes, opset {opset}")
-
-
-def flatten(value):
-    if torch.is_tensor(value):
-        return [value]
-    return [tensor for item in value for tensor in flatten(item)]
-
-
-def write_set(folder, inputs, outputs):
-    folder.mkdir(exist_ok=True)
-    for kind, tensors in (("input", inputs), ("output", outputs)):
-        for i, tensor in enumerate(tensors):
-            proto = numpy_helper.from_array(tensor.contiguous().numpy(), f"{kind}_{i}")
-            (folder / f"{kind}_{i}.pb").write_bytes(proto.SerializeToString(deterministic=True))
 
 
 def export_layers(exporter):
@@ -142,62 +89,6 @@ def export_networks(exporter):
                    "scores": {0: "T", 1: "B"}}, script=True)
 
 
-def export_cells(exporter):
-    """Cells written by hand: `unrolled` is traced, T copies; `loop` is scripted, any T."""
-    steps, batch = 12, 2
-    made = {
-        "lstm8": (lambda: cells.Lstm8(INPUTS, HIDDEN), HIDDEN, HIDDEN, 13, 16),
-        "gru_before": (lambda: cells.GruBefore(INPUTS, HIDDEN), HIDDEN, HIDDEN, 11, 13),
-        "mgu": (lambda: cells.MinimalGated(INPUTS, HIDDEN), HIDDEN, HIDDEN, 9, 11),
-        "peephole": (lambda: cells.PeepholeLstm(INPUTS, HIDDEN), HIDDEN, HIDDEN, 13, 13),
-        "lnlstm": (lambda: cells.LayerNormLstm(INPUTS, HIDDEN), HIDDEN, HIDDEN, 17, 13),
-        "indrnn": (lambda: cells.IndRnn(INPUTS, HIDDEN), HIDDEN, HIDDEN, 13, 16),
-        "sru": (lambda: cells.Sru(HIDDEN, HIDDEN), HIDDEN, HIDDEN, 11, 11),
-        "lstm_projected": (lambda: cells.ProjectedLstm(INPUTS, HIDDEN, 5), 5, HIDDEN, 13, 16),
-        "torch_lstm": (lambda: cells.LstmCell(nn.LSTMCell(INPUTS, HIDDEN)), HIDDEN, HIDDEN, 13, 13),
-        "torch_gru": (lambda: cells.StatelessCell(nn.GRUCell(INPUTS, HIDDEN)), HIDDEN, HIDDEN, 11, None),
-        "torch_rnn": (lambda: cells.StatelessCell(nn.RNNCell(INPUTS, HIDDEN)), HIDDEN, HIDDEN, 9, None),
-        # The exporter knows neither of these two in a loop; a layer of one step it does.
-        "gru_layer": (lambda: cells.LayerStep(nn.GRU(INPUTS, HIDDEN)), HIDDEN, HIDDEN, None, 16),
-        "rnn_layer": (lambda: cells.LayerStep(nn.RNN(INPUTS, HIDDEN)), HIDDEN, HIDDEN, None, 13),
-    }
-    for name, (make, h, c, opset_unrolled, opset_loop) in made.items():
-        inputs = HIDDEN if name == "sru" else INPUTS
-        torch.manual_seed(0)
-        two_states = make().states == 2
-        time_batch, rows = {0: "T", 1: "B"}, {0: "B"}
-
-        def whole():
-            return cells.OverTime(make()) if two_states else cells.OverTimeFromZero(make(), h)
-
-        names = ["x", "h0", "c0"] if two_states else ["x"]
-        outputs = ["y", "h", "c"] if two_states else ["y", "h"]
-
-        def data(t, b):
-            return ((t, b, inputs), (b, h), (b, c)) if two_states else ((t, b, inputs),)
-
-        if opset_unrolled:
-            exporter.case(f"cell_{name}_unrolled_op{opset_unrolled}", whole, [data(steps, batch)],
-                          names, outputs, opset_unrolled)
-        axes = {"x": time_batch, "y": time_batch, "h": rows}
-        if two_states:
-            axes.update(h0=rows, c0=rows, c=rows)
-        if opset_loop:
-            exporter.case(f"cell_{name}_loop_op{opset_loop}", whole,
-                          [data(steps, batch), data(5, 3)], names, outputs, opset_loop, axes,
-                          script=True)
-
-    def stacked():
-        return cells.TwoLayers(cells.GruBefore(INPUTS, HIDDEN), cells.Lstm8(HIDDEN, HIDDEN), HIDDEN)
-
-    exporter.case("cells_stacked_unrolled_op16", stacked, [((steps, batch, INPUTS),)], ["x"],
-                  ["y", "h1", "h2"], 16)
-    exporter.case("cells_stacked_loop_op13", stacked,
-                  [((steps, batch, INPUTS),), ((4, 3, INPUTS),)], ["x"], ["y", "h1", "h2"], 13,
-                  {"x": {0: "T", 1: "B"}, "y": {0: "B", 1: "T"}, "h1": {0: "B"}, "h2": {0: "B"}},
-                  script=True)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="export only these")
@@ -208,6 +99,7 @@ def main():
     export_layers(exporter)
     export_networks(exporter)
     export_cells(exporter)
+    export_ways(exporter)
     if arguments.names and exporter.count != len(set(arguments.names)):
         sys.exit("no model of some of these names")
 
