@@ -129,6 +129,8 @@ TEST(ExecutableScan, GruOfTwoStages) {
     yield "y" = %y, "h" = %hT
   })");
   EXPECT_THAT(steps, HasSubstr("highway loop, 9 steps, 3 rows"));
+  EXPECT_THAT(steps, HasSubstr("gru, reset;"));
+  EXPECT_THAT(steps, HasSubstr("gru, update;"));
 }
 
 TEST(ExecutableScan, ProjectionsAndConcatenatedLeftSides) {
@@ -292,6 +294,71 @@ TEST(ExecutableScan, FedLoops) {
       }
     }
   }
+}
+
+// One step of a GRU that resets after its product: one gate is of h alone and one of x alone, and
+// the weights have no room for zeros in their places.
+TEST(ExecutableScan, OneStepOfGatesWithDifferentProducts) {
+  const std::string steps = check(R"(graph @g (%h0: f32[3, 6], %x: f32[1, 3, 4]) {
+    %wx = $f32[4, 18]
+    %bx = $f32[18]
+    %mx = matmul(%x, %wx) : f32[1, 3, 18]
+    %px = add(%mx, %bx) : f32[1, 3, 18]
+    %hT = scan state(%h = %h0: f32[3, 6]) scanned(%xt = %px[0]: f32[3, 18]) {
+      %wh = $f32[6, 18]
+      %bh = $f32[6]
+      %xr, %xz, %xn = split(%xt) {axis = 1} : f32[3, 6], f32[3, 6], f32[3, 6]
+      %ph = matmul(%h, %wh) : f32[3, 18]
+      %hr, %hz, %hn = split(%ph) {axis = 1} : f32[3, 6], f32[3, 6], f32[3, 6]
+      %sr = add(%hr, %xr) : f32[3, 6]
+      %r = sigmoid(%sr) : f32[3, 6]
+      %sz = add(%hz, %xz) : f32[3, 6]
+      %z = sigmoid(%sz) : f32[3, 6]
+      %hb = add(%hn, %bh) : f32[3, 6]
+      %rn = mul(%r, %hb) : f32[3, 6]
+      %sn = add(%rn, %xn) : f32[3, 6]
+      %n = tanh(%sn) : f32[3, 6]
+      %d = sub(%h, %n) : f32[3, 6]
+      %zd = mul(%z, %d) : f32[3, 6]
+      %next = add(%zd, %n) : f32[3, 6]
+      yield %next
+    } : f32[3, 6]
+    yield "h" = %hT
+  })");
+  EXPECT_THAT(steps, HasSubstr("6 units x 3 gates"));
+  EXPECT_EQ(count(steps, "fed, "), 1U) << steps;
+}
+
+TEST(ExecutableScan, OneStepFromZerosMultipliesNone) {
+  const std::string x = "f32[1, 4, 3]", y = "f32[1, 4, 5]";
+  const std::string slots = "scanned(%xt = %x[0]: f32[4, 3]) stacked([0])";
+  const auto from = [&](const std::string& h0, std::string text) {
+    const std::string argument = "%h0: f32[4, 5], ";
+    text.erase(text.find(argument), argument.size());
+    return text.insert(text.find("{") + 1, "\n  %h0 = constant f32[4, 5] (" + h0 + ")");
+  };
+  std::string zeros = "0";
+  for (int i = 1; i < 20; ++i) zeros += ", 0";
+  const std::string some = "0.5" + zeros.substr(1);
+  const auto packed_bytes = [](const std::string& steps) {
+    const size_t end = steps.find(" bytes packed");
+    return std::stoi(steps.substr(steps.rfind(' ', end - 1)));
+  };
+  const std::string one_step = lstm("", x, slots, y);
+  // Of the depths 3 and 5 one is left.
+  const int whole = packed_bytes(check(from(some, one_step)));
+  EXPECT_EQ(packed_bytes(check(from(zeros, one_step))) * 8, whole * 3);
+  // The state of the second of two steps isn't zero.
+  const std::string two_steps =
+      lstm("", "f32[2, 4, 3]", "scanned(%xt = %x[0]: f32[4, 3]) stacked([0])", "f32[2, 4, 5]");
+  EXPECT_EQ(packed_bytes(check(from(zeros, two_steps))), whole);
+  // Nor is zero times infinity.
+  std::string infinite = from(zeros, one_step), elements = "inf";
+  for (int i = 1; i < 100; ++i) elements += ", 0.1";
+  const std::string weights = "%wh = $f32[5, 20]";
+  infinite.replace(infinite.find(weights), weights.size(),
+                   "%wh = constant f32[5, 20] (" + elements + ")");
+  EXPECT_EQ(packed_bytes(check(infinite)), whole);
 }
 
 // A stream's caller may keep its state in one place, which each step reads and writes.

@@ -1,6 +1,7 @@
 #include "backends/executable/loop_form.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <tuple>
 #include <utility>
@@ -36,8 +37,9 @@ RowForm row_form(const Value& value) {
 // width) of a value are one expression.
 class Finder {
  public:
-  Finder(const Lowering& lowering, const Node& node, int64_t steps)
-      : lowering_(lowering), node_(node), view_(node), steps_(steps) {}
+  // With one step, `take_feeds` makes the products that feed it the loop's own.
+  Finder(const Lowering& lowering, const Node& node, int64_t steps, bool take_feeds)
+      : lowering_(lowering), node_(node), view_(node), steps_(steps), take_feeds_(take_feeds) {}
 
   std::optional<LoopForm> run();
 
@@ -70,6 +72,7 @@ class Finder {
   void addends(const Value* value, const Piece& piece, bool root, std::vector<size_t>& terms);
   size_t operand(const Value* value, const Value* result, const Piece& piece);
   size_t product(const Node& node, const Piece& piece);
+  bool vanishes(const Value* left, const Tensor& weights) const;
   bool add_terms(const Value* left, int64_t row, const Tensor& weights, int64_t column,
                  Expression& gate);
   size_t concatenation(const Node& node, const Piece& piece);
@@ -80,6 +83,7 @@ class Finder {
   const Node& node_;
   const ScanView view_;
   const int64_t steps_;
+  const bool take_feeds_;
   int64_t rows_ = 0;
   int64_t chunk_ = 0;
   bool backward_ = false;
@@ -253,7 +257,8 @@ size_t Finder::argument(const Value* value, const Piece& piece) {
 // The feed of a slice of which the loop computes the product itself.
 const Lowering::Group* Finder::taken_feed(const Value* slice) {
   const size_t first = view_.invariants() + view_.states();
-  if (steps_ != 1 || !slice->is_argument() || slice->index() < first) return nullptr;
+  if (steps_ != 1 || !take_feeds_ || !slice->is_argument() || slice->index() < first)
+    return nullptr;
   const Value* scanned = node_.operand(view_.scanned_operand(slice->index() - first));
   const Lowering::Group* feed = lowering_.feed_of(scanned);
   if (feed && std::find(form_.taken.begin(), form_.taken.end(), scanned) == form_.taken.end()) {
@@ -382,6 +387,7 @@ size_t Finder::product(const Node& node, const Piece& piece) {
   gate.kind = Expression::Kind::gate;
   gate.width = piece.width;
   if (!add_terms(node.operand(0), 0, *weights, piece.offset, gate)) return fail();
+  if (gate.terms.empty()) return writer_.constant(0, piece.width);
   // A gate that only one reader has may be merged into a sum; views of the product count as one.
   gate.shared = !node.result()->has_one_use();
   return writer_.gate(std::move(gate));
@@ -408,10 +414,31 @@ bool Finder::add_terms(const Value* left, int64_t row, const Tensor& weights, in
     }
   }
   if (form.rows != rows_) return false;
+  if (vanishes(left, weights)) return true;
   const size_t source = expression(left, 0, form.width);
   if (failed_) return false;
   gate.terms.push_back({source, &weights, row, column});
   return true;
+}
+
+// Whether the left side is a state that is zero in the only step that there is.
+bool Finder::vanishes(const Value* left, const Tensor& weights) const {
+  while (left->node() && (left->node()->op() == Op::reshape || left->node()->op() == Op::squeeze ||
+                          left->node()->op() == Op::unsqueeze)) {
+    left = left->node()->operand(0);
+  }
+  const size_t first = view_.invariants();
+  if (steps_ != 1 || !left->is_argument() || left->index() < first ||
+      left->index() >= first + view_.states()) {
+    return false;
+  }
+  const Tensor* initial =
+      lowering_.constant(node_.operand(view_.state_operand(left->index() - first)));
+  if (!initial) return false;
+  const auto zeros = initial->data<float>();
+  const auto factors = weights.data<float>();
+  return std::all_of(zeros.begin(), zeros.end(), [](float x) { return x == 0; }) &&
+         std::all_of(factors.begin(), factors.end(), [](float w) { return std::isfinite(w); });
 }
 
 size_t Finder::concatenation(const Node& node, const Piece& piece) {
@@ -486,7 +513,12 @@ std::optional<LoopForm> Finder::run() {
 }  // namespace
 
 std::optional<LoopForm> find_loop_form(const Lowering& lowering, const Node& node, int64_t steps) {
-  return Finder(lowering, node, steps).run();
+  std::optional<LoopForm> form = Finder(lowering, node, steps, true).run();
+  if (form && !form->taken.empty() && form->padded) {
+    // One product for all that feeds the step is less work than zeros in each of its own.
+    if (auto fed = Finder(lowering, node, steps, false).run(); fed && !fed->padded) return fed;
+  }
+  return form;
 }
 
 }  // namespace refrain::executable

@@ -24,6 +24,7 @@ struct LoopForm {
   LoopShape shape;
   std::vector<const Value*> taken;  // fed values whose products the loop's own stages compute
   std::vector<LoopBuffer> buffers;
+  bool padded = false;  // some products have zeros for gates that they don't belong to
   std::vector<int64_t> sequence_of_row;     // if the scan has lengths
   std::vector<std::vector<float>> weights;  // that spec's weight sources point to
 };
@@ -31,7 +32,8 @@ struct LoopForm {
 // The loop that a scan of `steps` >= 1 steps is, or none. It is one if every state is f32 rows
 // [..., N] of one number of rows, and what is yielded is made of states, slices, invariants and
 // constants (rows, or one row for all) by element-wise operations, products with constant 2-D
-// weights, and splits, slices and concatenations along the last axis.
+// weights, and splits, slices and concatenations along the last axis. The only step of a loop whose
+// states start as zeros has no products of these.
 std::optional<LoopForm> find_loop_form(const Lowering& lowering, const Node& node, int64_t steps);
 
 }  // namespace refrain::executable

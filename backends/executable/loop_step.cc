@@ -64,6 +64,7 @@ void LoopStep::add_feed(const highway::LoopSpec& product, const std::vector<Plac
                                                   columns,
                                                   reverse,
                                                   stage.products[0].depth * stage.units,
+                                                  {},
                                                   {}}));
   feeds_.back()->buffers.resize(reads_places.size() + 1);
 }
@@ -87,14 +88,32 @@ void LoopStep::rebind() {
             .row_end = shape_.rows,
             .backward = shape_.backward};
   if (shape_.steps == 1 && !states_overlap()) whole_.state_initial = initial_.data();
+  for (const std::unique_ptr<Feed>& feed : feeds_) {
+    const size_t reads_count = feed->row_strides.size();
+    for (size_t i = 0; i < reads_count; ++i) feed->buffers[i] = floats(feed->first_slot + i);
+    const int64_t skipped = feed->reverse ? shape_.chunk - shape_.steps : 0;
+    feed->buffers[reads_count] = buffers_[feed->target] + skipped * shape_.rows * feed->columns;
+    feed->whole = {.buffers = feed->buffers.data(),
+                   .state_current = nullptr,
+                   .state_next = nullptr,
+                   .steps = 1,
+                   .row_begin = 0,
+                   .row_end = shape_.steps * shape_.rows};
+  }
 }
 
-// Whether a run is one of the loop kernel, over all rows and steps: nothing feeds it, and it isn't
-// worth a second thread.
+// Whether a run is one of the loop kernel over all rows and steps, after one of each feed: there is
+// one chunk, and none of them is worth a second thread.
 bool LoopStep::run_at_once() const {
-  if (!feeds_.empty() || !row_lengths_.empty() || shape_.chunk < shape_.steps) return false;
-  const int64_t cost = row_cost_ * shape_.steps;
-  return threads_ == 1 || shape_.rows < 2 * std::max<int64_t>(1, kWorthAThread / cost);
+  if (!row_lengths_.empty() || shape_.chunk < shape_.steps) return false;
+  if (threads_ == 1) return true;
+  const auto alone = [](int64_t rows, int64_t row_cost) {
+    return rows < 2 * std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, row_cost));
+  };
+  for (const std::unique_ptr<Feed>& feed : feeds_) {
+    if (!alone(shape_.rows * shape_.steps, feed->row_cost)) return false;
+  }
+  return alone(shape_.rows, row_cost_ * shape_.steps);
 }
 
 // Whether a state's initial value shares memory with what one step writes.
@@ -169,6 +188,7 @@ void LoopStep::run_chunk(int64_t begin, int64_t steps) {
 
 void LoopStep::run() {
   if (at_once_) {
+    for (const std::unique_ptr<Feed>& feed : feeds_) feed->product.run(feed->whole);
     if (whole_.state_initial == nullptr) copy_states();
     return loop_.run(whole_);
   }

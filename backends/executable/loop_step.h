@@ -65,6 +65,7 @@ class LoopStep final : public Step {
     bool reverse;
     int64_t row_cost;
     std::vector<float*> buffers;
+    highway::RecurrentLoop::Run whole{};
   };
   bool run_at_once() const;
   bool states_overlap() const;
@@ -79,7 +80,7 @@ class LoopStep final : public Step {
   int64_t row_cost_;  // multiplications a row
   std::vector<int64_t> state_bytes_;
   std::vector<float*> buffers_, moved_, initial_, current_, next_;
-  // Everything as one run of the loop on the caller, where nothing needs more; how it is bound.
+  // Everything at once on the caller, where nothing needs more; how it is bound.
   bool at_once_ = false;
   highway::RecurrentLoop::Run whole_{};
   std::vector<int64_t> time_strides_;

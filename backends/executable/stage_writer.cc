@@ -59,6 +59,7 @@ size_t StageWriter::gate(Expression gate) {
   gate.level = 0;
   for (const Term& term : gate.terms) {
     const Expression& left = expressions_[term.left];
+    lefts_.insert(term.left);
     if (left.kind != Kind::stream) gate.level = std::max(gate.level, left.level + 1);
     gate.depth = std::max(gate.depth, left.depth + 1);
   }
@@ -91,6 +92,10 @@ size_t StageWriter::sum(const std::vector<size_t>& given, int64_t width, bool op
       terms.insert(terms.end(), inner.begin(), inner.end());
     }
   }
+  const auto zero = [this](size_t i) {
+    return expressions_[i].kind == Kind::constant && expressions_[i].number == 0;
+  };
+  if (!std::all_of(terms.begin(), terms.end(), zero)) std::erase_if(terms, zero);
   Expression merged;
   merged.kind = Kind::gate;
   merged.width = width;
@@ -142,6 +147,31 @@ Stream StageWriter::left_stream(size_t expression) {
   return stream;
 }
 
+// Whether an earlier stage's expression is a little arithmetic on only one value that must come
+// from there, which then comes in its place: such expressions often share that value, as z h and 1
+// - z do.
+bool StageWriter::is_recomputed(size_t expression) const {
+  const Expression& e = expressions_[expression];
+  switch (e.instruction.operation) {
+    case highway::Operation::neg:
+    case highway::Operation::add:
+    case highway::Operation::sub:
+    case highway::Operation::mul:
+    case highway::Operation::multiply_add:
+      break;
+    default:
+      return false;
+  }
+  if (lefts_.contains(expression)) return false;  // it comes anyway
+  std::set<size_t> kept;
+  for (const size_t operand : e.operands) {
+    if (expressions_[operand].pure) continue;
+    if (expressions_[operand].kind != Kind::operation) return false;
+    kept.insert(operand);
+  }
+  return kept.size() == 1;
+}
+
 StageWriter::Register StageWriter::emit(Draft& draft, size_t expression) {
   const auto known = draft.registers.find(expression);
   if (known != draft.registers.end()) return known->second;
@@ -158,7 +188,8 @@ StageWriter::Register StageWriter::emit(Draft& draft, size_t expression) {
   } else if (e.kind == Kind::gate) {
     made = {Register::Kind::gate, draft.gates.size()};
     draft.gates.push_back(expression);
-  } else if (e.kind == Kind::operation && !e.pure && e.level < draft.level) {
+  } else if (e.kind == Kind::operation && !e.pure && e.level < draft.level &&
+             !is_recomputed(expression)) {
     made = input(temporary(expression));
   } else {
     Draft::Code code{e.instruction, {}};
@@ -207,6 +238,9 @@ void StageWriter::write_products(const Draft& draft, int64_t width, highway::Sta
                          columns, stride};
       continue;
     }
+    std::vector<bool> used(gates);
+    for (const Use& use : uses) used[use.gate] = true;
+    form_->padded |= std::find(used.begin(), used.end(), false) != used.end();
     const auto units = static_cast<size_t>(width);
     const auto depth = static_cast<size_t>(product.depth);
     std::vector<float>& packed = form_->weights.emplace_back(depth * gates * units, 0.0F);

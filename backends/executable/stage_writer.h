@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -83,6 +84,7 @@ class StageWriter {
   size_t add(Expression expression);
   highway::Stream temporary(size_t expression);
   highway::Stream left_stream(size_t expression);
+  bool is_recomputed(size_t expression) const;
   Register emit(Draft& draft, size_t expression);
   bool write_stage(const Key& key, std::vector<Output>& outputs, highway::Stage& stage);
   void write_products(const Draft& draft, int64_t width, highway::Stage& stage);
@@ -91,6 +93,7 @@ class StageWriter {
   std::vector<Output> outputs_;
   std::map<Key, std::vector<Output>> drafts_;
   std::map<size_t, highway::Stream> temporaries_;
+  std::set<size_t> lefts_;  // expressions that products multiply
   int64_t rows_ = 0;
   LoopForm* form_ = nullptr;
 };
