@@ -31,6 +31,19 @@ bool cse(Graph& graph, const PassContext& context);
 // Removes what no output depends on, slots of scans, loops and branches included.
 bool dce(Graph& graph, const PassContext& context);
 
+// A loop whose number of iterations is known before it starts, from its trip count or because its
+// condition compares the iteration with something fixed, becomes a scan. Slices that its body reads
+// by the iteration, forward or backward, become scanned operands; states that are only passed on,
+// invariants; what else depends on the iteration scans the numbers 0, 1, 2... The trip count stays
+// where no scanned operand is known to have that extent. Sequences that any loop builds element by
+// element become stacked results, and the concatenation of none, which is an error, an empty
+// tensor.
+bool loop_to_scan(Graph& graph, const PassContext& context);
+
+// Inside bodies of scans and loops, puts the body of a scan of one step, without lengths, in its
+// place.
+bool inline_steps(Graph& graph, const PassContext& context);
+
 // In the bodies of scans and loops, a product by a concatenation, from either side, of which some
 // part depends on state, by a matrix that does not change there: becomes the sum of the parts'
 // products. Results change by roundings.

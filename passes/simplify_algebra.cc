@@ -333,6 +333,17 @@ Value* simplify_concat_from_sequence(Node& node) {
   return builder.create(Op::concat, parts, {{AttributeName::axis, axis}})->result();
 }
 
+// The only element of an axis, by a constant index.
+Value* simplify_gather(Node& node) {
+  const Shape& shape = node.operand(0)->type().shape;
+  const TensorPtr index = constant_tensor(node.operand(1));
+  if (!index || index->rank() != 0 || !shape.ranked() || shape.rank() == 0) return nullptr;
+  const size_t axis = normalize_axis(node.integer(AttributeName::axis), shape.rank());
+  const int64_t position = index->view().as_ints()[0];
+  if (shape[axis] != Dim(1) || (position != 0 && position != -1)) return nullptr;
+  return Builder(*node.parent(), &node).squeeze(node.operand(0), {static_cast<int64_t>(axis)});
+}
+
 Value* simplify_has_element(Node& node) {
   if (!made_by(node.operand(0), Op::optional) && node.operand(0)->type().optional) return nullptr;
   const Node* optional = made_by(node.operand(0), Op::optional);
@@ -390,6 +401,8 @@ Rule find_rule(Op op) {
       return simplify_tile;
     case Op::slice:
       return simplify_slice;
+    case Op::gather:
+      return simplify_gather;
     case Op::pad:
       return simplify_pad;
     case Op::concat:

@@ -111,6 +111,9 @@ class IntUse {
       case Op::split:
       case Op::expand:
         return i == 0 && node.result_count() > 0 ? node.result(0) : nullptr;
+      case Op::max:  // a trip count of 0 or more
+      case Op::min:
+        return node.result(0);
       case Op::scan: {
         const ScanView scan(node);
         const size_t first = scan.invariant_operand(0);

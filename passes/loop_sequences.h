@@ -1,0 +1,14 @@
+// Internal to `passes`: sequences that loops build.
+#pragma once
+
+#include "ir/graph.h"
+
+namespace refrain::passes::internal {
+
+// States of a loop that start as an empty sequence, get one more element at the end in each
+// iteration and are only read after the loop become stacked results. (A concatenation of no
+// elements, which is an error, becomes an empty tensor.) Users' types are left to refine_types.
+// Returns the loop, which is made anew, or null if there is no such state.
+Node* stack_sequences(Node* loop);
+
+}  // namespace refrain::passes::internal
