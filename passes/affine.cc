@@ -1,5 +1,7 @@
 #include "passes/affine.h"
 
+#include <algorithm>
+
 namespace refrain::passes::internal {
 namespace {
 
@@ -70,6 +72,17 @@ std::optional<Affine> AffineReader::read(Value* value, int depth) const {
       if (dim.is_constant()) return Affine{.constant = dim.extent()};
       return Affine{.symbol = dim};
     }
+    case Op::shape: {
+      const Shape& shape = node.operand(0)->type().shape;
+      if (inside || !shape.ranked()) break;
+      const auto rank = static_cast<int64_t>(shape.rank());
+      const int64_t start = node.integer(AttributeName::start);
+      const Dim dim = shape[static_cast<size_t>(std::max<int64_t>(
+          start < 0 ? start + rank : start, 0))];  // which exists: the result has one element
+      if (dim.is_constant()) return Affine{.constant = dim.extent()};
+      if (dim.is_symbol()) return Affine{.symbol = dim, .source = value};
+      break;
+    }
     case Op::reshape:
     case Op::squeeze:
     case Op::unsqueeze:
@@ -110,7 +123,7 @@ std::optional<Affine> AffineReader::read_argument(Value* argument, int depth) co
 
 Value* AffineReader::make(Builder& builder, const Affine& number) {
   if (!number.has_base()) return builder.scalar(number.constant);
-  Value* base = number.value;
+  Value* base = number.value ? number.value : number.source;
   if (!base) {
     base = builder.op(Op::dims, {},
                       {{AttributeName::dims, std::vector<Dim>{number.symbol}},

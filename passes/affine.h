@@ -16,13 +16,17 @@ struct Affine {
   int64_t rate = 0, constant = 0;
   Dim symbol = {};  // unknown: none
   Value* value = nullptr;
+  Value* source =
+      nullptr;  // with a symbol: a value from before the loop that is it, if there is one
 
   bool has_base() const { return value || !symbol.is_unknown(); }
   bool same_base(const Affine& other) const {
     return symbol == other.symbol && value == other.value;
   }
   bool is_constant() const { return rate == 0 && !has_base(); }
-  friend bool operator==(const Affine&, const Affine&) = default;
+  friend bool operator==(const Affine& a, const Affine& b) {
+    return a.rate == b.rate && a.constant == b.constant && a.same_base(b);
+  }
 };
 
 // a - b; none if it is not affine or overflows.

@@ -366,12 +366,15 @@ class Converter {
 bool convert_loops(Region& region) {
   bool changed = false;
   for (Node* node = region.first(); node; node = node->next()) {
+    if (node->op() == Op::split_to_sequence) changed |= internal::stack_split(node);
     for (size_t i = 0; i < node->region_count(); ++i) changed |= convert_loops(node->region(i));
     if (node->op() != Op::loop) continue;
     if (Node* stacked = internal::stack_sequences(node)) {
       node = stacked;
       changed = true;
     }
+    // What loops before this one have become tells the extents of what it reads.
+    changed |= internal::refine_types(*node);
     if (Node* scan = Converter(node).run()) {
       node = scan;
       changed = true;

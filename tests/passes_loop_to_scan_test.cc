@@ -391,6 +391,66 @@ TEST(LoopToScan, SequencesBecomeStackedResults) {
   EXPECT_THAT(after, Not(HasSubstr("sequence")));
 }
 
+// x.unbind(axis), whose elements a loop reads one by one.
+TEST(LoopToScan, SequencesOfSlicesAreTheTensor) {
+  const auto text = [](const std::string& split, const std::string& element) {
+    return R"(graph @g (%x: f32[B, T, 4], %h: f32[B, 4]) {
+  %q = split_to_sequence(%x) {axis = 1)" +
+           split + "} : seq<" + element + R"(>
+  %n = sequence_length(%q) : i64[]
+  %true = constant bool[] (true)
+  %last = loop trips(%n) while(%true) iteration(%i) invariant(%r = %q: seq<)" +
+           element + R"(>) state(%a = %h: f32[B, 4]) {
+    %go = constant bool[] (true)
+    %e = sequence_at(%r, %i) : )" +
+           element + R"(
+    %target = dims() {dims = [B, 4]} : i64[2]
+    %s = reshape(%e, %target) : f32[B, 4]
+    %next = add(%a, %s) : f32[B, 4]
+    yield %go, %next
+  } : f32[B, 4]
+  yield "last" = %last
+}
+)";
+  };
+  const std::string after = R"(graph @g (%x: f32[B, T, 4], %h: f32[B, 4]) {
+  %last = scan state(%a = %h: f32[B, 4]) scanned(%e = %x[1]: f32[B, 4]) {
+    %next = add(%a, %e) : f32[B, 4]
+    yield %next
+  } : f32[B, 4]
+  yield "last" = %last
+}
+)";
+  const std::vector<std::string> passes = {"loop_to_scan", "simplify_algebra", "dce"};
+  expect_pass(passes, text(", keep_dims = false", "f32[B, 4]"), after);
+  const auto kept = parse(text("", "f32[B, 1, 4]"));
+  for (const std::string& pass : passes) run_pass(*kept, pass, FoldingContext());
+  EXPECT_THAT(print(*kept), HasSubstr("= %x[1]: f32[B, 4])"));
+  EXPECT_THAT(print(*kept), Not(HasSubstr("sequence")));
+}
+
+// Layer by layer: a loop reads what the one before it has collected.
+TEST(LoopToScan, SequencesThatAnotherLoopReads) {
+  const std::string after = converted(collecting("    %v = tanh(%s) : f64[2, 3]\n", "f64[2, 3]",
+                                                 R"(  %h = constant f64[] (0)
+  %last = loop trips(%n) while(%true) iteration(%j) invariant(%m = %q: seq<f64[2, 3]>) state(%a = %h: f64[]) {
+    %more = constant bool[] (true)
+    %p = neg(%j) : i64[]
+    %one = constant i64[] (1)
+    %k = sub(%p, %one) : i64[]
+    %w = sequence_at(%m, %k) : f64[2, 3]
+    %axes = constant i64[2] (0, 1)
+    %sum = reduce_sum(%w, %axes) {keep_dims = false} : f64[]
+    %b = mul(%a, %sum) : f64[]
+    %c = add(%b, %sum) : f64[]
+    yield %more, %c
+  } : f64[]
+  yield "last" = %last
+)"));
+  EXPECT_THAT(after, Not(HasSubstr("sequence")));
+  EXPECT_THAT(after, HasSubstr("[0 reverse]"));
+}
+
 TEST(LoopToScan, OtherSequencesStay) {
   const std::string element = "    %v = tanh(%s) : f64[2, 3]\n";
   // Not at the end.
