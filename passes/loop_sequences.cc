@@ -14,19 +14,42 @@
 namespace refrain::passes::internal {
 namespace {
 
+// Whether a sequence starts with elements that are known one by one, of the shape of the others.
+bool starts_known(const Value& initial, const Shape& element) {
+  const Node* node = initial.node();
+  if (node && node->op() == Op::sequence_empty) return true;
+  if (!node || node->op() != Op::sequence_construct) return false;
+  for (const Value* value : node->operands()) {
+    if (value->type().shape != element) return false;
+  }
+  return true;
+}
+
 // The node that appends an element to state i of a loop in each iteration, if that is all that
-// happens to it; the sequence starts empty.
+// happens to it.
 Node* appender(const Node& node, const LoopView& loop, size_t i) {
   const Value* initial = node.operand(loop.state_operand(i));
   const Value* argument = loop.body().argument(1 + loop.invariants() + i);
-  if (!initial->node() || initial->node()->op() != Op::sequence_empty) return nullptr;
   Node* insert = loop.next_state(i)->node();
   if (!insert || insert->op() != Op::sequence_insert || insert->operand(0) != argument ||
       insert->operand(2) || !argument->has_one_use() || !insert->result()->has_one_use()) {
     return nullptr;
   }
   const ValueType& element = insert->operand(1)->type();
-  return element.is_tensor() && element.shape.ranked() ? insert : nullptr;
+  return element.is_tensor() && element.shape.ranked() && starts_known(*initial, element.shape)
+             ? insert
+             : nullptr;
+}
+
+// The stack of all elements: those that the sequence starts with, and what the loop stacked.
+Value* whole_stack(Node& node, const Value& initial, Value* stacked) {
+  if (initial.node()->op() == Op::sequence_empty) return stacked;
+  Builder builder(*node.parent(), node.next());
+  builder.set_node_name(node.name());
+  std::vector<Value*> parts;
+  for (Value* value : initial.node()->operands()) parts.push_back(builder.unsqueeze(value, {0}));
+  parts.push_back(stacked);
+  return builder.create(Op::concat, parts, {{AttributeName::axis, int64_t{0}}})->result();
 }
 
 // A sequence as the slices of one tensor along an axis.
@@ -190,7 +213,8 @@ Node* stack_sequences(Node* node) {
                  std::vector<bool>(node->result_count(), true)};
   for (size_t i = 0; i < appenders.size(); ++i) {
     if (!appenders[i]) continue;
-    read_stack(node->result(i), {node->result(stacked++), 0, false});
+    const Value& initial = *node->operand(loop.state_operand(i));
+    read_stack(node->result(i), {whole_stack(*node, initial, node->result(stacked++)), 0, false});
     node->region().yield()->set_operand(1 + i, nullptr);
     node->region().erase(appenders[i]);
     kept.results[i] = kept.arguments[1 + loop.invariants() + i] = false;

@@ -429,6 +429,18 @@ TEST(LoopToScan, SequencesOfSlicesAreTheTensor) {
   EXPECT_THAT(print(*kept), Not(HasSubstr("sequence")));
 }
 
+TEST(LoopToScan, SequencesMayStartWithElements) {
+  std::string text = collecting("    %v = tanh(%s) : f64[2, 3]\n", "f64[2, 3]",
+                                concatenated(1, true, "f64[2, ?, 3]"));
+  const std::string empty = "sequence_empty() {element = f64}";
+  text.replace(text.find("  %e = "), 0,
+               "  %one = constant i64[] (1)\n  %first = gather(%x, %one) : f64[2, 3]\n");
+  text.replace(text.find(empty), empty.size(), "sequence_construct(%first, %first)");
+  const std::string after = converted(text);
+  EXPECT_THAT(after, Not(HasSubstr("sequence")));
+  EXPECT_THAT(after, HasSubstr("f64[2, 6, 3]"));
+}
+
 // Layer by layer: a loop reads what the one before it has collected.
 TEST(LoopToScan, SequencesThatAnotherLoopReads) {
   const std::string after = converted(collecting("    %v = tanh(%s) : f64[2, 3]\n", "f64[2, 3]",
