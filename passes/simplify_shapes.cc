@@ -9,6 +9,7 @@
 #include "ir/builder.h"
 #include "ir/control.h"
 #include "ir/slice.h"
+#include "passes/assume_states.h"
 #include "passes/passes.h"
 #include "passes/refine.h"
 #include "passes/slots.h"
@@ -153,7 +154,8 @@ Tensor tensor_of(const ValueType& type, const Elements& elements) {
 
 class ShapeSimplifier {
  public:
-  explicit ShapeSimplifier(const Graph& graph) {
+  explicit ShapeSimplifier(const Graph& graph)
+      : trials_left_(4 * static_cast<int64_t>(count_nodes(graph.body()))) {
     for (size_t i = 0; i < graph.input_count(); ++i) {
       for (Dim dim : graph.input(i)->type().shape.dims()) {
         if (dim.is_symbol()) bound_.insert(&dim.name());
@@ -174,12 +176,11 @@ class ShapeSimplifier {
         }
       }
       changed |= internal::refine_types(*node);
-      for (size_t i = 0; i < node->region_count(); ++i) {
-        changed |= seed_arguments(*node, node->region(i));
-        while (simplify(node->region(i))) {
-          internal::refine_types(*node);
-          changed = true;
-        }
+      changed |= simplify_regions(*node);
+      if (Node* settled = assume_states(node)) {
+        node = settled;
+        next = node->next();
+        changed = true;
       }
       if (node->op() == Op::reshape) changed |= simplify_target(*node);
       if (node->op() == Op::slice) changed |= simplify_ends(*node);
@@ -190,6 +191,28 @@ class ShapeSimplifier {
   }
 
  private:
+  bool simplify_regions(Node& node) {
+    bool changed = false;
+    for (size_t i = 0; i < node.region_count(); ++i) {
+      changed |= seed_arguments(node, node.region(i));
+      while (simplify(node.region(i))) {
+        internal::refine_types(node);
+        changed = true;
+      }
+    }
+    return changed;
+  }
+
+  // What may be tried in all is bounded: loops in loops multiply it.
+  Node* assume_states(Node* node) {
+    if (!internal::has_open_states(*node)) return nullptr;
+    trials_left_ -= static_cast<int64_t>(count_nodes(node->region()));
+    if (trials_left_ < 0) return nullptr;
+    return internal::assume_states(
+        node, [this](Node& copy) { simplify_regions(copy); },
+        [this](const Value* value) { known_.erase(value); });
+  }
+
   // Exporters branch on ranks and extents, and each such branch decides the shapes that the next
   // one asks about; taking them as they become known settles them all in one go.
   Node* take_branch(Node* node) {
@@ -562,6 +585,7 @@ class ShapeSimplifier {
     return true;
   }
 
+  int64_t trials_left_;                           // nodes of bodies that may still be copied
   std::unordered_set<const std::string*> bound_;  // symbols that inputs bind; interned names
   std::unordered_map<const Value*, Elements> known_;
 };

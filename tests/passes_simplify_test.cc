@@ -414,5 +414,49 @@ TEST(Shapes, InsideRegions) {
 })");
 }
 
+// A branch on the state's own shape: PyTorch's squeeze of an axis that it does not know the extent
+// of. The state keeps its shape because of the side that is taken because of its shape.
+std::string squeezing(const std::string& axis) {
+  return R"(graph @g (%h: f32[B, 1, 4], %n: i64[]) {
+  %true = constant bool[] (true)
+  %last = loop trips(%n) while(%true) iteration(%i) state(%a = %h: f32[*]) {
+    %axes = constant i64[1] (1)
+    %shape = shape(%a) : i64[?]
+    %extent = gather(%shape, %axes) : i64[1]
+    %one = constant i64[1] ()" +
+         axis + R"()
+    %is_one = equal(%extent, %one) : bool[1]
+    %t = tanh(%a) : f32[*]
+    %squeezed = branch(%is_one) then(%u = %t: f32[*]) {
+      yield %u
+    } else(%v = %t: f32[*]) {
+      %z = constant i64[1] (0)
+      %w = unsqueeze(%v, %z) : f32[*]
+      yield %w
+    } : f32[*]
+    %go = constant bool[] (true)
+    yield %go, %squeezed
+  } : f32[*]
+  yield "last" = %last
+}
+)";
+}
+
+TEST(Shapes, StatesWhoseShapeFollowsFromItself) {
+  expect_pass({"simplify_shapes", "dce"}, squeezing("1"),
+              R"(graph @g (%h: f32[B, 1, 4], %n: i64[]) {
+  %true = constant bool[] (true)
+  %last = loop trips(%n) while(%true) iteration(%i) state(%a = %h: f32[B, 1, 4]) {
+    %t = tanh(%a) : f32[B, 1, 4]
+    %go = constant bool[] (true)
+    yield %go, %t
+  } : f32[B, 1, 4]
+  yield "last" = %last
+}
+)");
+}
+
+TEST(Shapes, StatesWhoseShapeChangesStay) { expect_unchanged("simplify_shapes", squeezing("3")); }
+
 }  // namespace
 }  // namespace refrain
