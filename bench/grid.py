@@ -101,6 +101,11 @@ def environment():
             "command": " ".join(["bench/grid.py"] + [repeatable(argument) for argument in sys.argv[1:]])}
 
 
+def streams(steps):
+    """One step is timed as one of a stream: its states are inputs, and not known to be zeros."""
+    return steps == 1
+
+
 def time_row(arguments, model, cell, hidden, batch, steps, threads):
     against = [rival for rival in RIVALS if rival != "onnxruntime" or arguments.onnxruntime]
     last_cpu = arguments.first_cpu + threads - 1
@@ -108,6 +113,9 @@ def time_row(arguments, model, cell, hidden, batch, steps, threads):
                str(pathlib.Path(arguments.build) / "frontend" / "refrain"), "bench", str(model), "--json",
                "--shape", f"X={steps}x{batch}x{hidden}", "--threads", str(threads),
                "--seconds", str(arguments.seconds), "--against", ",".join(against)]
+    if streams(steps):
+        command += ["--shape", f"h0=1x{batch}x{hidden}"]
+        command += ["--shape", f"c0=1x{batch}x{hidden}"] if cell == "LSTM" else []
     if arguments.onnxruntime:
         command += ["--onnxruntime", arguments.onnxruntime]
     run = subprocess.run(command, capture_output=True, text=True)
@@ -129,7 +137,7 @@ def measure(arguments, path):
                 subprocess.run([str(pathlib.Path(arguments.build) / "bench" / "make_models"), folder, cell,
                                 str(hidden)], check=True)
         for number, (threads, steps, cell, hidden, batch) in enumerate(points, 1):
-            model = pathlib.Path(folder) / f"{cell}_{hidden}.onnx"
+            model = pathlib.Path(folder) / f"{cell}_{hidden}{'_stream' if streams(steps) else ''}.onnx"
             row = time_row(arguments, model, cell, hidden, batch, steps, threads)
             result["rows"].append(row)
             path.write_text(json.dumps(result, indent=1) + "\n")
@@ -172,7 +180,7 @@ def ratio_text(value):
 def time_text(value):
     if not value:
         return "-"
-    return f"{value:.2f}" if value < 100 else f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 100 else f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
 
 
 def groups(rows):
@@ -223,7 +231,7 @@ def report(result):
     peaks = sorted(row["machine"]["peak_gflops"] for row in rows)
     lines = ["## LSTM, GRU and RNN against oneDNN and ONNX Runtime", "",
              f"One layer, float32, I = H, microseconds for the whole sequence, the fastest run of many; GRU with "
-             f"linear_before_reset. refrain is `--backend auto` ({backends}). Rivals: {versions(rows)}; "
+             f"linear_before_reset; one step is one of a stream, its states inputs and outputs. refrain is `--backend auto` ({backends}). Rivals: {versions(rows)}; "
              f"all in one process, in turns. {env['cpu']}, {env['cpus']} CPUs, {env['caches']}; a core's measured "
              f"peak was {peaks[len(peaks) // 2]:.0f} GFLOP/s (median of the rows, {peaks[0]:.0f} to {peaks[-1]:.0f}). "
              f"{env['system']}, {env['compiler']}. Revision {env['revision']}, {env['date']}.", "",

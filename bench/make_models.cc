@@ -1,8 +1,9 @@
 // Writes the models that bench/grid.py times: one recurrent layer of one direction, X [T, B, H] in,
-// Y [T, 1, B, H] out, T and B free.
+// Y [T, 1, B, H] out, T and B free. It starts from zeros, or, as one that steps along a stream
+// does, from states [1, B, H] that are inputs (h0, c0) and ends in states that are outputs (h, c).
 //
 // usage: make_models FOLDER CELL HIDDEN   CELL is LSTM, GRU (linear_before_reset) or RNN (Tanh);
-// writes FOLDER/CELL_HIDDEN.onnx
+// writes FOLDER/CELL_HIDDEN.onnx and, with states, FOLDER/CELL_HIDDEN_stream.onnx
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -35,13 +36,13 @@ void add_weights(onnx::GraphProto& graph, const std::string& name, int64_t rows,
     tensor.add_float_data(uniform(engine));
 }
 
-void set_type(onnx::ValueInfoProto& value, const std::string& name, bool directions,
+void set_type(onnx::ValueInfoProto& value, const std::string& name, bool time, bool directions,
               int64_t hidden) {
   value.set_name(name);
   auto& type = *value.mutable_type()->mutable_tensor_type();
   type.set_elem_type(onnx::TensorProto::FLOAT);
   auto& shape = *type.mutable_shape();
-  shape.add_dim()->set_dim_param("T");
+  if (time) shape.add_dim()->set_dim_param("T");
   if (directions) shape.add_dim()->set_dim_value(1);
   shape.add_dim()->set_dim_param("B");
   shape.add_dim()->set_dim_value(hidden);
@@ -54,7 +55,7 @@ void set_integer(onnx::NodeProto& node, const std::string& name, int64_t value) 
   attribute.set_i(value);
 }
 
-onnx::ModelProto make_model(const std::string& cell, int64_t hidden) {
+onnx::ModelProto make_model(const std::string& cell, int64_t hidden, bool stream) {
   std::mt19937 engine(1);
   const int64_t gates = cell == "LSTM" ? 4 : cell == "GRU" ? 3 : 1;
   onnx::ModelProto model;
@@ -62,8 +63,8 @@ onnx::ModelProto make_model(const std::string& cell, int64_t hidden) {
   model.add_opset_import()->set_version(14);
   onnx::GraphProto& graph = *model.mutable_graph();
   graph.set_name(cell);
-  set_type(*graph.add_input(), "X", false, hidden);
-  set_type(*graph.add_output(), "Y", true, hidden);
+  set_type(*graph.add_input(), "X", true, false, hidden);
+  set_type(*graph.add_output(), "Y", true, true, hidden);
   add_weights(graph, "W", gates * hidden, hidden, hidden, engine);
   add_weights(graph, "R", gates * hidden, hidden, hidden, engine);
   add_weights(graph, "B", 2 * gates * hidden, 0, hidden, engine);
@@ -71,6 +72,14 @@ onnx::ModelProto make_model(const std::string& cell, int64_t hidden) {
   node.set_op_type(cell);
   for (const char* input : {"X", "W", "R", "B"}) node.add_input(input);
   node.add_output("Y");
+  if (stream) node.add_input("");  // no lengths
+  for (const std::string state : {"h", "c"}) {
+    if (!stream || (state == "c" && cell != "LSTM")) continue;
+    set_type(*graph.add_input(), state + "0", false, true, hidden);
+    set_type(*graph.add_output(), state, false, true, hidden);
+    node.add_input(state + "0");
+    node.add_output(state);
+  }
   set_integer(node, "hidden_size", hidden);
   if (cell == "GRU") set_integer(node, "linear_before_reset", 1);
   return model;
@@ -88,11 +97,14 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: make_models FOLDER LSTM|GRU|RNN HIDDEN (1 to {})\n", kMaxHidden);
     return 2;
   }
-  const std::string path = fmt::format("{}/{}_{}.onnx", argv[1], cell, hidden);
-  std::ofstream file(path, std::ios::binary);
-  if (!make_model(cell, hidden).SerializeToOstream(&file) || !file.flush()) {
-    fmt::print(stderr, "make_models: can't write {}\n", path);
-    return 2;
+  for (const bool stream : {false, true}) {
+    const std::string path =
+        fmt::format("{}/{}_{}{}.onnx", argv[1], cell, hidden, stream ? "_stream" : "");
+    std::ofstream file(path, std::ios::binary);
+    if (!make_model(cell, hidden, stream).SerializeToOstream(&file) || !file.flush()) {
+      fmt::print(stderr, "make_models: can't write {}\n", path);
+      return 2;
+    }
   }
   return 0;
 }
