@@ -107,13 +107,14 @@ class Layer {
     stage.outputs.push_back({Stream::Kind::rows, 1, rows * size, size, 0});
     stage.program.outputs.push_back(stage.program.outputs[0]);
     spec.stages = {stage};
+    spec.rows = rows;
     loop_ = std::make_unique<RecurrentLoop>(spec);
 
     Stage product{columns, 1, {}, {2, {op(add, 2, 0, 1)}, {2}}, {}, {}};
     product.products = {{{Stream::Kind::rows, 0, 0, size, 0}, size, {weights.data(), columns, 0}}};
     product.inputs = {{Stream::Kind::units, 2}};
     product.outputs = {{Stream::Kind::rows, 1, 0, columns, 0}};
-    projection_ = std::make_unique<RecurrentLoop>(LoopSpec{{product}, {}});
+    projection_ = std::make_unique<RecurrentLoop>(LoopSpec{{product}, {}, kSteps * rows});
     next_ = states_;
   }
 

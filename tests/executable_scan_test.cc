@@ -260,37 +260,43 @@ TEST(ExecutableScan, FedLoops) {
   for (const char* direction : {"", " reverse"}) {
     for (const char* lengths : {"", "lengths(%n) batch_axis(0) "}) {
       for (const char* steps : {"1", "3", "150"}) {
-        std::string text = R"(graph @g (%h0: f32[4, 5], %x: f32[TIME, 4, 3], %n: i64[4]) {
+        for (const char* rows : {"3", "5"}) {
+          std::string text =
+              R"(graph @g (%h0: f32[ROWS, 5], %x: f32[TIME, ROWS, 3], %n: i64[ROWS]) {
           %wx = $f32[3, 1200]
           %bias = $f32[1200]
-          %px = matmul(%x, %wx) : f32[TIME, 4, 1200]
-          %pb = add(%px, %bias) : f32[TIME, 4, 1200]
-          %hT, %y = scan LENGTHSstate(%h = %h0: f32[4, 5]) scanned(%xt = %pb[0DIR]: f32[4, 1200])
+          %px = matmul(%x, %wx) : f32[TIME, ROWS, 1200]
+          %pb = add(%px, %bias) : f32[TIME, ROWS, 1200]
+          %hT, %y = scan LENGTHSstate(%h = %h0: f32[ROWS, 5]) scanned(%xt = %pb[0DIR]: f32[ROWS, 1200])
               stacked([0DIR]) {
             %wh = $f32[5, 1200]
             %out = $f32[1200, 5]
-            %ph = matmul(%h, %wh) : f32[4, 1200]
-            %p = add(%ph, %xt) : f32[4, 1200]
-            %t = tanh(%p) : f32[4, 1200]
-            %hp = matmul(%t, %out) : f32[4, 5]
+            %ph = matmul(%h, %wh) : f32[ROWS, 1200]
+            %p = add(%ph, %xt) : f32[ROWS, 1200]
+            %t = tanh(%p) : f32[ROWS, 1200]
+            %hp = matmul(%t, %out) : f32[ROWS, 5]
             %little = constant f32[] (0.01)
-            %hs = mul(%hp, %little) : f32[4, 5]
-            %hn = tanh(%hs) : f32[4, 5]
+            %hs = mul(%hp, %little) : f32[ROWS, 5]
+            %hn = tanh(%hs) : f32[ROWS, 5]
             yield %hn, %hn
-          } : f32[4, 5], f32[TIME, 4, 5]
+          } : f32[ROWS, 5], f32[TIME, ROWS, 5]
           yield "y" = %y, "h" = %hT
         })";
-        const auto replace = [&](const std::string& from, const std::string& to) {
-          for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
-            text.replace(at, from.size(), to);
-          }
-        };
-        replace("TIME", steps);
-        replace("LENGTHS", std::string(steps) == "150" ? lengths : "");
-        replace("DIR", direction);
-        const std::string described = check(text);
-        EXPECT_THAT(described, HasSubstr("1 steps,"));
-        EXPECT_EQ(count(described, "fed, "), std::string(steps) == "1" ? 0U : 1U) << described;
+          const auto replace = [&](const std::string& from, const std::string& to) {
+            for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
+              text.replace(at, from.size(), to);
+            }
+          };
+          replace("TIME", steps);
+          replace("LENGTHS", std::string(steps) == "150" ? lengths : "");
+          replace("DIR", direction);
+          replace("ROWS", rows);
+          const std::string described = check(text);
+          EXPECT_THAT(described, HasSubstr("1 steps,"));
+          // For more rows, or in the only step, the loop has the product as its own.
+          const bool own = std::string(steps) == "1" || std::string(rows) == "5";
+          EXPECT_EQ(count(described, "fed, "), own ? 0U : 1U) << described;
+        }
       }
     }
   }

@@ -229,25 +229,34 @@ void choose_target(int64_t target) {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
-// On each target: right, and the same bits for any split of the rows. Returns the description of
-// the loop on the best target.
+// On the chosen target: right, and the same bits for any split of the rows.
+void check_loop(const RecurrentLoop& loop, const Case& c, const Values& expected) {
+  const Results results = run(loop, c, c.rows);
+  expect_within(results.buffers, expected.buffers, "buffer");
+  expect_within(results.states, expected.states, "state");
+  for (const int64_t part : {int64_t{1}, int64_t{3}, int64_t{7}})
+    if (part < c.rows) {
+      EXPECT_TRUE(run(loop, c, part) == results) << "rows in parts of " << part;
+    }
+  if (c.steps == 1 && c.lengths.empty()) {
+    EXPECT_TRUE(run(loop, c, c.rows, true) == results) << "initial states apart";
+  }
+}
+
+// On each target, made for one row and for all of them. Returns the description of the loop on the
+// best target.
 std::string check(const Case& c) {
   const Values expected = Oracle(c).run();
   std::string description;
   for (const int64_t target : targets()) {
     choose_target(target);
-    const RecurrentLoop loop(c.spec);
-    if (description.empty()) description = loop.describe();
-    SCOPED_TRACE(loop.describe());
-    const Results results = run(loop, c, c.rows);
-    expect_within(results.buffers, expected.buffers, "buffer");
-    expect_within(results.states, expected.states, "state");
-    for (const int64_t part : {int64_t{1}, int64_t{3}, int64_t{7}})
-      if (part < c.rows) {
-        EXPECT_TRUE(run(loop, c, part) == results) << "rows in parts of " << part;
-      }
-    if (c.steps == 1 && c.lengths.empty()) {
-      EXPECT_TRUE(run(loop, c, c.rows, true) == results) << "initial states apart";
+    for (const int64_t rows : {int64_t{1}, c.rows}) {
+      LoopSpec spec = c.spec;
+      spec.rows = rows;
+      const RecurrentLoop loop(spec);
+      if (description.empty()) description = loop.describe();
+      SCOPED_TRACE(loop.describe());
+      check_loop(loop, c, expected);
     }
     if (testing::Test::HasFailure()) break;
   }
@@ -430,6 +439,21 @@ Case rnn(const Sizes& s, unsigned seed, Operation activation) {
   return std::move(c);
 }
 
+// A recurrence of each unit by itself, without any product: h' = f h + (1 - f) x.
+Case elementwise(const Sizes& s, unsigned seed) {
+  Maker maker(seed);
+  Case& c = maker.result();
+  c.rows = s.rows, c.steps = s.steps;
+  maker.add_state(s.units);
+  Stage stage{s.units, 0, {}, {}, {}, {}};
+  stage.inputs = {maker.rows(s.units), maker.rows(s.units), Maker::state(0)};
+  stage.program = {
+      3, {op(sigmoid, 3, 0), op(sub, 4, 2, 1), op(mul, 5, 3, 4), op(add, 6, 5, 1)}, {6, 6}};
+  stage.outputs = {Maker::state(0), maker.rows(s.units)};
+  c.spec.stages.push_back(stage);
+  return std::move(c);
+}
+
 // A matrix product with a bias.
 Case projection(const Sizes& s, unsigned seed, int64_t gates) {
   Maker maker(seed);
@@ -517,6 +541,8 @@ TEST_P(HighwayRecurrent, Rnn) {
   expect_known(check(rnn(GetParam(), 7, relu)), "relu");
   expect_known(check(rnn(GetParam(), 8, sigmoid)), "sigmoid");
 }
+
+TEST_P(HighwayRecurrent, Elementwise) { check(elementwise(GetParam(), 13)); }
 
 TEST_P(HighwayRecurrent, Projection) {
   expect_known(check(projection(GetParam(), 9, 1)), "identity");

@@ -37,7 +37,7 @@ RowForm row_form(const Value& value) {
 // width) of a value are one expression.
 class Finder {
  public:
-  // With one step, `take_feeds` makes the products that feed it the loop's own.
+  // `take_feeds` makes the products that feed the loop its own.
   Finder(const Lowering& lowering, const Node& node, int64_t steps, bool take_feeds)
       : lowering_(lowering), node_(node), view_(node), steps_(steps), take_feeds_(take_feeds) {}
 
@@ -65,7 +65,7 @@ class Finder {
   size_t make(const Piece& piece);
   size_t argument(const Value* value, const Piece& piece);
   const Lowering::Group* taken_feed(const Value* slice);
-  size_t fed(const Value* value, const Lowering::Group& feed, const Piece& piece);
+  size_t fed(const Value* value, const Lowering::Group& feed, bool reverse, const Piece& piece);
   size_t outside(const Value* inner, const Value* outer, const Piece& piece);
   size_t operation(const Node& node, const Piece& piece);
   size_t sum(const Node& node, const Piece& piece);
@@ -89,7 +89,8 @@ class Finder {
   bool backward_ = false;
   bool failed_ = false;
   int depth_ = 0;
-  std::map<const Value*, size_t> fed_;  // left sides of products from before the loop, as streams
+  // Left sides of products from before the loop, forward or in reverse, as streams.
+  std::map<std::pair<const Value*, bool>, size_t> fed_;
   StageWriter writer_;
   LoopForm form_;
   std::map<Piece, size_t> known_;
@@ -148,7 +149,7 @@ void Finder::find_chunk() {
   chunk_ = steps_;
   for (size_t i = 0; i < view_.scanned(); ++i) {
     const Value* whole = node_.operand(view_.scanned_operand(i));
-    if (!lowering_.feed_of(whole)) continue;
+    if (take_feeds_ || !lowering_.feed_of(whole)) continue;
     const int64_t step_bytes = std::max<int64_t>(1, bytes_of(*whole) / steps_);
     chunk_ =
         std::min(chunk_, std::max({int64_t{1}, kBytes / step_bytes, (kRows + rows_ - 1) / rows_}));
@@ -245,7 +246,10 @@ size_t Finder::argument(const Value* value, const Piece& piece) {
   } else {
     const size_t slot = index - invariants - view_.states();
     const Value* scanned = node_.operand(view_.scanned_operand(slot));
-    if (const Lowering::Group* feed = taken_feed(value)) return fed(scanned, *feed, piece);
+    if (const Lowering::Group* feed = taken_feed(value)) {
+      const bool reverse = view_.scan_slot(slot).reverse && !view_.has_lengths();
+      return fed(scanned, *feed, reverse, piece);
+    }
     const auto whole = whole_stream(scanned, view_.scan_slot(slot), row_form(*value).width, false);
     if (!whole) return fail();
     stream = *whole;
@@ -257,8 +261,7 @@ size_t Finder::argument(const Value* value, const Piece& piece) {
 // The feed of a slice of which the loop computes the product itself.
 const Lowering::Group* Finder::taken_feed(const Value* slice) {
   const size_t first = view_.invariants() + view_.states();
-  if (steps_ != 1 || !take_feeds_ || !slice->is_argument() || slice->index() < first)
-    return nullptr;
+  if (!take_feeds_ || !slice->is_argument() || slice->index() < first) return nullptr;
   const Value* scanned = node_.operand(view_.scanned_operand(slice->index() - first));
   const Lowering::Group* feed = lowering_.feed_of(scanned);
   if (feed && std::find(form_.taken.begin(), form_.taken.end(), scanned) == form_.taken.end()) {
@@ -267,20 +270,22 @@ const Lowering::Group* Finder::taken_feed(const Value* slice) {
   return feed;
 }
 
-// With one step there was nothing to gain by computing a product for all steps before: it is one of
-// the loop's own.
-size_t Finder::fed(const Value* value, const Lowering::Group& feed, const Piece& piece) {
+// The product is one of the loop's own; its left side moves with time.
+size_t Finder::fed(const Value* value, const Lowering::Group& feed, bool reverse,
+                   const Piece& piece) {
   if (++depth_ > kMaxDepth) return fail();
   const Node* node = value->node();
   size_t made = 0;
   if (node && feed.holds(node) && node == feed.product) {
     const Value* left = node->operand(0);
     // One stream for all pieces, so that their gates become one product.
-    const auto [known, first] = fed_.try_emplace(left, 0);
+    const auto [known, first] = fed_.try_emplace({left, reverse}, 0);
     if (first) {
       Stream stream;
       stream.buffer = buffer(left, false);
       stream.row_stride = row_form(*left).width;
+      stream.time_stride = (reverse ? -rows_ : rows_) * stream.row_stride;
+      if (reverse) stream.offset = (1 - steps_) * stream.time_stride;
       known->second = writer_.stream(stream, stream.row_stride);
     }
     Expression gate;
@@ -292,7 +297,7 @@ size_t Finder::fed(const Value* value, const Lowering::Group& feed, const Piece&
   } else if (node && feed.holds(node)) {
     std::vector<size_t> operands;
     for (size_t i = 0; i < node->operand_count(); ++i) {
-      operands.push_back(fed(node->operand(i), feed, piece));
+      operands.push_back(fed(node->operand(i), feed, reverse, piece));
     }
     made = node->op() == Op::add ? writer_.sum(operands, piece.width, true)
                                  : writer_.operation(*instruction_of(*node), operands, piece.width);
@@ -506,19 +511,38 @@ std::optional<LoopForm> Finder::run() {
     writer_.output(slice, *stream);
   }
   if (!writer_.write(rows_, form_)) return {};
+  form_.spec.rows = rows_;
   form_.shape = {.steps = steps_, .rows = rows_, .chunk = chunk_, .backward = backward_};
   return std::move(form_);
+}
+
+int64_t weight_bytes(const highway::LoopSpec& spec) {
+  int64_t floats = 0;
+  for (const highway::Stage& stage : spec.stages) {
+    for (const highway::Product& product : stage.products) {
+      floats += product.depth * stage.gates * stage.units;
+    }
+  }
+  return floats * static_cast<int64_t>(sizeof(float));
+}
+
+// Whether a loop had better compute the products that feed it itself, in each step: then their sums
+// need not be written and read again, but their weights are read once a step instead of once for
+// the rows of many steps. As measured: where these come from a near cache or serve many rows.
+bool takes_feeds(const LoopForm& form) {
+  constexpr int64_t kFirstLevel = 32 << 10, kSecondLevel = 512 << 10;
+  const int64_t bytes = weight_bytes(form.spec), rows = form.shape.rows;
+  return form.shape.steps == 1 || bytes <= kFirstLevel || (rows >= 4 && bytes <= kSecondLevel) ||
+         rows >= 16;
 }
 
 }  // namespace
 
 std::optional<LoopForm> find_loop_form(const Lowering& lowering, const Node& node, int64_t steps) {
-  std::optional<LoopForm> form = Finder(lowering, node, steps, true).run();
-  if (form && !form->taken.empty() && form->padded) {
-    // One product for all that feeds the step is less work than zeros in each of its own.
-    if (auto fed = Finder(lowering, node, steps, false).run(); fed && !fed->padded) return fed;
-  }
-  return form;
+  std::optional<LoopForm> own = Finder(lowering, node, steps, true).run();
+  if (own && (own->taken.empty() || (!own->padded && takes_feeds(*own)))) return own;
+  std::optional<LoopForm> fed = Finder(lowering, node, steps, false).run();
+  return fed ? std::move(fed) : std::move(own);
 }
 
 }  // namespace refrain::executable

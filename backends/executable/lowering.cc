@@ -403,6 +403,7 @@ Lowering::ProductForm Lowering::product_form(const Group& group,
   const std::vector<const Value*> inputs = ordered_inputs(group.nodes, group.inputs);
   ProductForm form;
   form.rows = element_count(extents_of(*product.operand(0))) / depth;
+  form.spec.rows = form.rows;
 
   std::vector<const Value*> registers = {product.result()};
   registers.insert(registers.end(), inputs.begin(), inputs.end());

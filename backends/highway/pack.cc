@@ -119,17 +119,26 @@ bool is_in_place(const LoopSpec& spec, size_t state) {
 }
 
 // Columns in groups of nearly equal size.
-BlockShape block_shape(size_t gates, size_t vectors, int64_t depth, size_t lanes) {
-  BlockShape shape{vectors, {}, 0};
+BlockShape block_shape(size_t gates, size_t vectors, int64_t depth, const TargetShape& target,
+                       size_t splits) {
+  BlockShape shape;
+  shape.vectors = vectors;
   const size_t columns = gates * vectors;
+  // Without columns only the panel's size matters.
+  shape.tile_rows = columns > 0 ? kMaxTileRows : kPanelVectors / vectors;
+  shape.tile_blocks = kMaxTileBlocks;
   const size_t count = (columns + kMaxColumns - 1) / kMaxColumns;
   size_t first = 0;
   for (size_t i = 0; i < count; ++i) {
     const size_t size = columns / count + (i < columns % count ? 1 : 0);
     shape.groups.push_back({first, size, shape.floats});
-    shape.floats += depth * static_cast<int64_t>(size * lanes);
+    shape.floats += depth * static_cast<int64_t>(size * target.lanes);
+    shape.tile_rows = std::min(shape.tile_rows, TileRows(target.accumulators, splits, size));
+    shape.tile_blocks = std::min(shape.tile_blocks, TileBlocks(target.accumulators, splits, size));
     first += size;
   }
+  const size_t tiles = kPanelVectors / vectors / shape.tile_rows;
+  shape.panel_rows = std::max<size_t>(1, tiles) * shape.tile_rows;
   return shape;
 }
 
@@ -158,20 +167,23 @@ struct Packer {
   }
 };
 
-void choose_blocks(StagePlan& plan, const TargetShape& target) {
+void choose_blocks(StagePlan& plan, const TargetShape& target, int64_t rows) {
   const int64_t lanes = static_cast<int64_t>(target.lanes);
   const int64_t vectors = (plan.units + lanes - 1) / lanes;  // of one gate
   const int64_t depth =
       std::accumulate(plan.products.begin(), plan.products.end(), int64_t{0},
                       [](int64_t sum, const StageProduct& product) { return sum + product.depth; });
   const int64_t block_vectors = static_cast<int64_t>(BlockVectors(plan.gates));
-  plan.block = block_shape(plan.gates, static_cast<size_t>(block_vectors), depth, target.lanes);
+  const auto sums = static_cast<size_t>(std::clamp<int64_t>(rows, 1, kMaxTileRows));
+  plan.splits = Splits(static_cast<size_t>(vectors) * plan.gates * sums);
+  plan.block =
+      block_shape(plan.gates, static_cast<size_t>(block_vectors), depth, target, plan.splits);
   plan.full_blocks = plan.units / (block_vectors * lanes);
   const int64_t rest = vectors - plan.full_blocks * block_vectors;
-  if (rest > 0) plan.tail = block_shape(plan.gates, static_cast<size_t>(rest), depth, target.lanes);
+  if (rest > 0)
+    plan.tail = block_shape(plan.gates, static_cast<size_t>(rest), depth, target, plan.splits);
   plan.tail_lanes = static_cast<size_t>(plan.units % lanes);
   plan.weight_floats = plan.full_blocks * plan.block.floats + plan.tail.floats;
-  plan.splits = Splits(static_cast<size_t>(vectors) * plan.gates);
 }
 
 void pack_weights(StagePlan& plan, const Stage& stage, const std::vector<size_t>& gate_order,
@@ -203,7 +215,7 @@ void place_initials(StagePlan& plan, std::vector<std::vector<Stream>> initials) 
 }
 
 StagePlan plan_stage(const Stage& stage, const TargetShape& target,
-                     const std::vector<bool>& in_place) {
+                     const std::vector<bool>& in_place, int64_t rows) {
   StagePlan plan;
   plan.units = stage.units;
   for (const Product& product : stage.products)
@@ -242,7 +254,7 @@ StagePlan plan_stage(const Stage& stage, const TargetShape& target,
       initials[g].push_back(stage.inputs[input - gates]);
   place_initials(plan, std::move(initials));
 
-  choose_blocks(plan, target);
+  choose_blocks(plan, target, rows);
   pack_weights(plan, stage, gate_order, target.lanes);
   return plan;
 }
@@ -257,7 +269,7 @@ LoopPlan plan_loop(const LoopSpec& spec, const TargetShape& target) {
   for (size_t state = 0; state < spec.state_sizes.size(); ++state)
     plan.in_place.push_back(is_in_place(spec, state));
   for (const Stage& stage : spec.stages)
-    plan.stages.push_back(plan_stage(stage, target, plan.in_place));
+    plan.stages.push_back(plan_stage(stage, target, plan.in_place, spec.rows));
   return plan;
 }
 

@@ -10,6 +10,7 @@
 // zeros.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,6 +23,11 @@
 namespace refrain::highway {
 
 inline constexpr size_t kMaxColumns = 4;
+inline constexpr size_t kMaxTileRows = 8;
+inline constexpr size_t kMaxTileBlocks = 4;
+// Vectors of a panel: the tiles whose epilogue runs at once, so that a program that isn't known is
+// interpreted once for all of them.
+inline constexpr size_t kPanelVectors = 24;
 inline constexpr size_t kMaxProducts = 8;
 inline constexpr size_t kMaxStates = 64;
 
@@ -41,7 +47,10 @@ struct ColumnGroup {
 struct BlockShape {
   size_t vectors = 0;  // V
   std::vector<ColumnGroup> groups;
-  int64_t floats = 0;  // packed, of one block
+  int64_t floats = 0;      // packed, of one block
+  size_t tile_rows = 1;    // most rows of a tile of one block
+  size_t tile_blocks = 1;  // most blocks of a tile of one row
+  size_t panel_rows = 1;   // most rows of a panel of one block, a multiple of those
 };
 
 struct StageProduct {
@@ -65,8 +74,8 @@ struct StagePlan {
   BlockShape tail;          // of the last block, if vectors is not 0
   size_t tail_lanes = 0;    // units in its last vector; 0: all
   // Partial sums of each dot product (1, 2 or 4): term k goes to sum k mod splits. More than one
-  // where there are too few columns to keep the multipliers busy. A property of the stage, not of
-  // the tile, so that every row gets the same bits whatever is computed beside it.
+  // where there are too few sums to keep the multipliers busy. A property of the stage, not of the
+  // tile, so that every row gets the same bits whatever is computed beside it.
   size_t splits = 1;
   hwy::AlignedFreeUniquePtr<float[]> weights;
   int64_t weight_floats = 0;
@@ -93,9 +102,17 @@ constexpr size_t BlockVectors(size_t gates) {
   return gates < kMaxColumns ? kMaxColumns / gates : 1;
 }
 
-// StagePlan::splits of a stage of so many columns in all: two multipliers with a latency of four
-// cycles are busy with eight sums.
-constexpr size_t Splits(size_t columns) { return columns <= 3 ? 4 : columns < 8 ? 2 : 1; }
+// StagePlan::splits for so many sums beside each other, of all columns and some rows: two
+// multipliers with a latency of four cycles are busy with eight.
+constexpr size_t Splits(size_t sums) { return sums <= 3 ? 4 : sums < 8 ? 2 : 1; }
+
+// Most rows of a tile of one block of so many columns, and most blocks of a tile of one row.
+constexpr size_t TileRows(size_t accumulators, size_t splits, size_t columns) {
+  return std::clamp<size_t>(accumulators / (splits * columns), 1, kMaxTileRows);
+}
+constexpr size_t TileBlocks(size_t accumulators, size_t splits, size_t columns) {
+  return std::clamp<size_t>(accumulators * 2 / 3 / (splits * columns), 1, kMaxTileBlocks);
+}
 
 struct LoopPlan {
   std::vector<StagePlan> stages;

@@ -33,9 +33,6 @@ constexpr size_t kAccumulators = 24;
 constexpr size_t kAccumulators = 12;
 #endif
 
-constexpr size_t kMaxTileRows = 8;
-constexpr size_t kMaxTileBlocks = 4;
-
 // The left side of one product: element (row, k) lies at data[row * row_stride + k].
 struct LeftRows {
   const float* data;
@@ -232,14 +229,6 @@ void ComputeTile(const TileArgs& args) {
   });
 }
 
-// Rows of a tile of one block, and blocks of a tile of one row.
-constexpr size_t TileRows(size_t splits, size_t columns) {
-  return std::clamp<size_t>(kAccumulators / (splits * columns), 1, kMaxTileRows);
-}
-constexpr size_t TileBlocks(size_t splits, size_t columns) {
-  return std::clamp<size_t>(kAccumulators * 2 / 3 / (splits * columns), 1, kMaxTileBlocks);
-}
-
 template <size_t kSplits, size_t kColumns, size_t... kIndex>
 constexpr auto TilesOfRows(std::index_sequence<kIndex...>) {
   return std::array<TileFunction, kMaxTileRows>{ComputeTile<kSplits, kIndex + 1, 1, kColumns>...};
@@ -258,9 +247,9 @@ struct Tiles {
 template <size_t kSplits, size_t... kIndex>
 constexpr Tiles TilesOf(std::index_sequence<kIndex...>) {
   return {{TilesOfRows<kSplits, kIndex + 1>(
-              std::make_index_sequence<TileRows(kSplits, kIndex + 1)>())...},
+              std::make_index_sequence<TileRows(kAccumulators, kSplits, kIndex + 1)>())...},
           {TilesOfBlocks<kSplits, kIndex + 1>(
-              std::make_index_sequence<TileBlocks(kSplits, kIndex + 1)>())...}};
+              std::make_index_sequence<TileBlocks(kAccumulators, kSplits, kIndex + 1)>())...}};
 }
 
 // By 1, 2 and 4 partial sums.

@@ -28,8 +28,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Rows that go through all stages and steps together: their states and left sides stay in the
 // cache.
 constexpr int64_t kChunkRows = 96;
-// Vectors of a panel for a program that isn't known, so that it's interpreted once for all of them.
-constexpr size_t kPanelVectors = 24;
 constexpr size_t kPanelStride = kPanelVectors * kLanes;
 static_assert(kPanelVectors >= kAccumulators);
 
@@ -170,9 +168,10 @@ class ChunkRun {
       step_.initial[g] = Input(stage.initial[g], stage);
 
     const int64_t block_units = static_cast<int64_t>(stage.block.vectors * kLanes);
-    const size_t panel_blocks = kPanelVectors / stage.block.vectors / step_.row_count;
-    const size_t together = step_.row_count == 1 && stage.known ? TileBlocksOf(stage)
-                                                                : std::max<size_t>(panel_blocks, 1);
+    const size_t block_vectors = stage.block.vectors * step_.row_count;
+    const size_t together = step_.row_count == 1 && stage.known ? stage.block.tile_blocks
+                            : 2 * block_vectors > kPanelVectors ? 1
+                                                                : kPanelVectors / block_vectors;
     const int64_t step = static_cast<int64_t>(together);
     for (int64_t block = 0; block < stage.full_blocks; block += step) {
       const int64_t count = std::min(step, stage.full_blocks - block);
@@ -184,30 +183,46 @@ class ChunkRun {
                 stage.full_blocks * block_units, stage.tail_lanes);
   }
 
-  static size_t TileBlocksOf(const StagePlan& stage) {
-    size_t blocks = kMaxTileBlocks;
-    for (const ColumnGroup& group : stage.block.groups)
-      blocks = std::min(blocks, TileBlocks(stage.splits, group.count));
-    return blocks;
-  }
-
   // All rows of some unit blocks; if these are several, they fit into one panel with all rows.
   void RunBlocks(const BlockShape& shape, const float* weights, size_t blocks, int64_t unit,
                  size_t last) {
     if (step_.row_count == 1) return RunPanel(shape, weights, blocks, unit, last, 0, 1, 1);
-    const StagePlan& stage = *step_.plan;
-    size_t most = kMaxTileRows;
-    for (const ColumnGroup& group : shape.groups)
-      most = std::min(most, TileRows(stage.splits, group.count));
-    const size_t panel_rows = std::max(kPanelVectors / shape.vectors / most * most, most);
-    // Panels and tiles of nearly equal size: a small last one would leave multipliers idle.
-    const size_t panels = (step_.row_count + panel_rows - 1) / panel_rows;
-    for (size_t panel = 0, row = 0; panel < panels; ++panel) {
-      const size_t rows = (step_.row_count - row + panels - panel - 1) / (panels - panel);
-      RunPanel(shape, weights, blocks, unit, last, row, rows, most);
-      row += rows;
-    }
+    // Panels and tiles of nearly equal size: a small last one would leave multipliers idle. What
+    // goes right to its place needs no panel.
+    const size_t most = IsDirect(last) ? step_.row_count : shape.panel_rows;
+    for (Parts panels(step_.row_count, most); panels.left > 0; panels.next())
+      RunPanel(shape, weights, blocks, unit, last, panels.begin, panels.count, shape.tile_rows);
   }
+
+  // Whether sums are results already and go right to where these belong.
+  bool IsDirect(size_t last) const {
+    const StagePlan& stage = *step_.plan;
+    return stage.known == kIdentity && stage.stores.size() == 1 && last == 0 &&
+           stage.initials.empty() && run_.lengths == nullptr && step_.outputs[0].row_stride >= 0;
+  }
+
+  // 0 .. total-1 in the fewest parts of at most `most`, nearly equal, the larger ones first.
+  struct Parts {
+    size_t begin = 0, count, left;
+    HWY_INLINE Parts(size_t total, size_t most) : count(total), left(1) {
+      if (total <= most) return;
+      // 32 bits divide faster; rows of a chunk are few.
+      left = (static_cast<uint32_t>(total) + static_cast<uint32_t>(most) - 1) /
+             static_cast<uint32_t>(most);
+      least = static_cast<uint32_t>(total) / static_cast<uint32_t>(left);
+      larger = total - least * left;
+      count = least + (larger > 0 ? 1 : 0);
+    }
+    HWY_INLINE void next() {
+      begin += count;
+      if (larger > 0) --larger;
+      count = least + (larger > 0 ? 1 : 0);
+      --left;
+    }
+
+   private:
+    size_t least = 0, larger = 0;
+  };
 
   void RunPanel(const BlockShape& shape, const float* weights, size_t blocks, int64_t unit,
                 size_t last, size_t first_row, size_t rows, size_t most) {
@@ -228,9 +243,7 @@ class ChunkRun {
     const Start start = stored                  ? Start::stored
                         : stage.initial.empty() ? Start::zeros
                                                 : Start::streams;
-    // Sums that are results already go to where these belong.
-    const bool direct = stage.known == kIdentity && stage.stores.size() == 1 && last == 0 &&
-                        !stored && run_.lengths == nullptr && step_.outputs[0].row_stride >= 0;
+    const bool direct = IsDirect(last);
     for (const ColumnGroup& group : shape.groups)
       RunGroup(shape, group, weights, blocks, panel, start, most, direct ? step_.outputs : nullptr);
     if (direct) return;
@@ -289,7 +302,7 @@ class ChunkRun {
     }
     float* const out = args.out;
     if (panel.row_count == 1) {
-      const size_t together = TileBlocks(step_.plan->splits, group.count);
+      const size_t together = shape.tile_blocks;
       const auto& functions = step_.tiles->blocks[group.count - 1];
       for (size_t block = 0; block < blocks;) {
         const size_t count = std::min(together, blocks - block);
@@ -302,15 +315,14 @@ class ChunkRun {
       return;
     }
     const auto& functions = step_.tiles->rows[group.count - 1];
+    const Parts parts(panel.row_count, most);
     for (size_t block = 0; block < blocks; ++block) {
       args.rows = panel.rows;
       args.out = out + block * args.block_out;
-      for (size_t row = 0, tiles = (panel.row_count + most - 1) / most; tiles > 0; --tiles) {
-        const size_t count = (panel.row_count - row + tiles - 1) / tiles;
-        functions[count - 1](args);
-        row += count;
-        args.rows += count;
-        args.out += count * args.row_out;
+      for (Parts tiles = parts; tiles.left > 0; tiles.next()) {
+        functions[tiles.count - 1](args);
+        args.rows += tiles.count;
+        args.out += tiles.count * args.row_out;
       }
       args.weights += args.block_stride;
       args.unit += args.block_units;

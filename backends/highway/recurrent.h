@@ -66,6 +66,9 @@ struct Stage {
 struct LoopSpec {
   std::vector<Stage> stages;
   std::vector<int64_t> state_sizes;  // elements a row of each state
+  // How many rows most runs will have. A run of any other number is as right, but its tiles may not
+  // suit it; and loops made for different numbers may differ in the last bits of results.
+  int64_t rows = 1;
 };
 
 class RecurrentLoop {

@@ -188,7 +188,7 @@ constexpr LoopFunction SmallLoopOf() {
   constexpr size_t kSplits = Splits(kGates * kVectors * kBlocks);
   constexpr bool kExists =
       kVectors == BlockVectors(kGates) || (kVectors < BlockVectors(kGates) && kBlocks == 1);
-  if constexpr (kExists && kBlocks <= TileBlocks(kSplits, kGates * kVectors)) {
+  if constexpr (kExists && kBlocks <= TileBlocks(kAccumulators, kSplits, kGates * kVectors)) {
     return RunSmall<kKnown, kSplits, kVectors, kBlocks>;
   } else {
     return nullptr;
@@ -219,6 +219,7 @@ inline LoopFunction ChooseLoop(const LoopPlan& plan) {
   const size_t vectors = tail ? stage.tail.vectors : stage.block.vectors;
   const size_t blocks = full + (tail ? 1 : 0);
   if (vectors > kMaxColumns || blocks > kMaxTileBlocks) return RunLoop;
+  if (stage.splits != Splits(stage.gates * vectors * blocks)) return RunLoop;
   const LoopFunction small_loop = kSmallLoops[*stage.known * 16 + (vectors - 1) * 4 + blocks - 1];
   return small_loop != nullptr ? small_loop : RunLoop;
 }
