@@ -208,9 +208,12 @@ TEST_F(Cli, BenchReports) {
   EXPECT_EQ(json["shapes"]["h0"], nlohmann::json({3, 2}));
   EXPECT_GT(json["min_us"], 0);
   EXPECT_GE(json["median_us"], json["min_us"]);
+  EXPECT_GT(json["load_us"], 0);
   EXPECT_GT(json["naive_us"], 0);
+  EXPECT_GT(json["naive_load_us"], 0);
   EXPECT_GE(json["naive_median_us"], json["naive_us"]);
   EXPECT_TRUE(json["onednn_us"].is_null());
+  EXPECT_TRUE(json["onednn_load_us"].is_null());
   EXPECT_THAT(result.err, HasSubstr("no exact oneDNN primitive for this model"));
   EXPECT_FALSE(json["onednn_version"].empty());
   EXPECT_TRUE(json["onnxruntime_us"].is_null());

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -41,13 +42,33 @@ nlohmann::json optional_number(const std::optional<double>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
 }
 
+// Microseconds since it was made.
+class Stopwatch {
+ public:
+  double us() const {
+    return std::chrono::duration<double, std::micro>(Clock::now() - start_).count();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+};
+
+// A rival and how long it took to prepare, from the model's file on.
+struct PreparedRival {
+  Rival rival;
+  double load_us = 0;
+};
+
 struct RivalReport {
   std::string name, version;
+  double load_us = 0;
   std::optional<Timing> timing;
 };
 
 struct Report {
   std::string backend;
+  double load_us = 0;
   Timing timing;
   std::vector<RivalReport> rivals;  // that were asked for
   std::optional<double> roofline_us;
@@ -69,15 +90,16 @@ void print_json(const Options& options, const Graph& graph, const Workload& work
   json["runs"] = report.timing.runs;
   json["min_us"] = report.timing.min_us;
   json["median_us"] = report.timing.median_us;
-  for (const char* rival : kRivals) {
-    json[std::string(rival) + "_us"] = nullptr;
-    json[std::string(rival) + "_median_us"] = nullptr;
+  json["load_us"] = report.load_us;
+  for (const std::string rival : kRivals) {
+    for (const char* figure : {"_us", "_median_us", "_load_us"}) json[rival + figure] = nullptr;
   }
   for (const RivalReport& rival : report.rivals) {
     json[rival.name + "_version"] = rival.version;
     if (!rival.timing) continue;
     json[rival.name + "_us"] = rival.timing->min_us;
     json[rival.name + "_median_us"] = rival.timing->median_us;
+    json[rival.name + "_load_us"] = rival.load_us;
   }
   json["roofline_us"] = optional_number(report.roofline_us);
   json["machine"]["target"] = report.machine.target;
@@ -103,15 +125,17 @@ void print_table(const Options& options, const Graph& graph, const Workload& wor
     fmt::print("{} {} KiB at {:.0f} GB/s", &level == report.machine.bandwidths.data() ? "" : ",",
                level.bytes >> 10, level.gb_per_s);
   }
-  fmt::print("\n\n{:<22} {:>12} {:>12} {:>9}\n", "", "min us", "median us", "runs");
-  const auto row = [](const std::string& label, const Timing& timing) {
-    fmt::print("{:<22} {:>12.2f} {:>12.2f} {:>9}\n", label, timing.min_us, timing.median_us,
-               timing.runs);
+  fmt::print("\n\n{:<22} {:>12} {:>12} {:>9} {:>9}\n", "", "min us", "median us", "runs",
+             "load ms");
+  const auto row = [](const std::string& label, const Timing& timing, double load_us) {
+    fmt::print("{:<22} {:>12.2f} {:>12.2f} {:>9} {:>9.1f}\n", label, timing.min_us,
+               timing.median_us, timing.runs, load_us / 1e3);
   };
-  row("refrain (" + report.backend + ")", report.timing);
+  row("refrain (" + report.backend + ")", report.timing, report.load_us);
   for (const RivalReport& rival : report.rivals) {
     const bool own = rival.name == "naive";  // oneDNN's version says nothing of it
-    if (rival.timing) row(own ? rival.name : rival.name + " " + rival.version, *rival.timing);
+    if (!rival.timing) continue;
+    row(own ? rival.name : rival.name + " " + rival.version, *rival.timing, rival.load_us);
   }
   if (report.roofline_us) {
     fmt::print("{:<22} {:>12.2f}\n", "roofline", *report.roofline_us);
@@ -124,40 +148,46 @@ void print_table(const Options& options, const Graph& graph, const Workload& wor
 
 // The rivals that were asked for, in the order of kRivals. One that the model doesn't have is noted
 // on stderr.
-std::vector<Rival> prepare_rivals(const Graph& bound, const Workload& work, const Options& options,
-                                  Progress& progress) {
+std::vector<PreparedRival> prepare_rivals(const Graph& bound, const Workload& work,
+                                          const Options& options, Progress& progress) {
   const RivalOptions rival_options{options.threads, options.limits.limits()};
-  std::vector<Rival> rivals;
+  std::vector<PreparedRival> rivals;
   for (const std::string name : kRivals) {
     if (!asks_for(options, name)) continue;
     progress.show("preparing " + name);
-    rivals.push_back(name == "naive"    ? naive_rival(options.model, work.inputs, rival_options)
-                     : name == "onednn" ? onednn_rival(options.model, work.inputs, rival_options)
-                                        : onnxruntime_rival(options.onnxruntime, options.model,
-                                                            bound, work.inputs, rival_options));
-    if (rivals.back().run) continue;
+    const Stopwatch watch;
+    Rival rival = name == "naive"    ? naive_rival(options.model, work.inputs, rival_options)
+                  : name == "onednn" ? onednn_rival(options.model, work.inputs, rival_options)
+                                     : onnxruntime_rival(options.onnxruntime, options.model, bound,
+                                                         work.inputs, rival_options);
+    rivals.push_back({std::move(rival), watch.us()});
+    if (rivals.back().rival.run) continue;
     progress.clear();
-    fmt::print(stderr, "refrain: no time for {}: {}\n", name, rivals.back().why);
+    fmt::print(stderr, "refrain: no time for {}: {}\n", name, rivals.back().rival.why);
   }
   return rivals;
 }
 
-// Times a graph, shapes bound, with its rivals.
-Report measure(const Graph& graph, const Workload& work, const Options& options,
+// Times a graph, shapes bound, with its rivals. It took `load_us` up to here.
+Report measure(const Graph& graph, double load_us, const Workload& work, const Options& options,
                Progress& progress) {
   const reference::Limits limits = options.limits.limits();
+  const Stopwatch bind_watch;
   std::unique_ptr<Graph> bound = specialized(graph, work.symbols.extents(), limits);
 
   Report report;
+  report.load_us = load_us + bind_watch.us();
   progress.show("measuring the machine");
   report.machine = machine::measure();
   report.roofline_us = machine::roofline_us(*bound, report.machine, options.threads);
-  const std::vector<Rival> rivals = prepare_rivals(*bound, work, options, progress);
+  const std::vector<PreparedRival> rivals = prepare_rivals(*bound, work, options, progress);
   const ExecutableOptions how{
       .backend = backend_from_name(options.backend), .threads = options.threads, .limits = limits};
   std::string why = "reference";
+  const Stopwatch prepare_watch;
   const std::unique_ptr<PreparedGraph> prepared =
       how.backend == Backend::reference ? nullptr : prepare(*bound, work.inputs, how, why);
+  report.load_us += prepare_watch.us();
   report.backend = prepared ? options.backend : "reference";
   if (!prepared && how.backend != Backend::reference) {
     progress.clear();
@@ -181,14 +211,14 @@ Report measure(const Graph& graph, const Workload& work, const Options& options,
 
   progress.show("timing " + options.model);
   std::vector<std::function<void()>> programs = {run};
-  for (const Rival& rival : rivals) {
-    if (rival.run) programs.push_back(rival.run);
+  for (const PreparedRival& prepared_rival : rivals) {
+    if (prepared_rival.rival.run) programs.push_back(prepared_rival.rival.run);
   }
   const std::vector<Timing> timings = time_in_turns(programs, options.seconds);
   report.timing = timings[0];
   size_t next = 1;
-  for (const Rival& rival : rivals) {
-    report.rivals.push_back({rival.name, rival.version, {}});
+  for (const auto& [rival, rival_load_us] : rivals) {
+    report.rivals.push_back({rival.name, rival.version, rival_load_us, {}});
     if (rival.run) report.rivals.back().timing = timings[next++];
   }
   return report;
@@ -199,14 +229,16 @@ int bench(const Options& options) {
     throw Error("wrong value of --seconds", "above 0, at most 3600",
                 std::to_string(options.seconds));
   }
+  const Stopwatch watch;
   const std::unique_ptr<Graph> graph = load_with_warnings(options.model, options.limits);
   Progress progress;
   progress.show("compiling " + options.model);
   optimize(*graph, options.limits.limits());
+  const double load_us = watch.us();
   const Workload work = make_workload(*graph, options.shapes, options.limits.bytes(), options.step);
   Report report;
   try {
-    report = measure(*graph, work, options, progress);
+    report = measure(*graph, load_us, work, options, progress);
   } catch (const Error& error) {
     throw Error(fmt::format("{}\nThe inputs were (choose others with --shape)\n{}", error.what(),
                             shape_list(*graph, work)));
@@ -233,10 +265,10 @@ roofline     the least time that the hardware allows: the products' operations a
              and for each step of a loop at least the time to read the weights that the state is
              multiplied by from the cache level that holds them
 
-With --json: model, backend, threads, step, shapes, runs, min_us, median_us; for each rival NAME_us
-(the fastest run) and NAME_median_us (null: not asked for, or not to be had) and, if asked for,
-NAME_version; roofline_us and machine {target, peak_gflops, bandwidths [{bytes, gb_per_s}]}, of one
-core.
+With --json: model, backend, threads, step, shapes, runs, min_us, median_us, load_us (from the file
+to the first run); for each rival NAME_us (the fastest run), NAME_median_us and NAME_load_us (null:
+not asked for, or not to be had) and, if asked for, NAME_version; roofline_us and machine {target,
+peak_gflops, bandwidths [{bytes, gb_per_s}]}, of one core.
 
 Examples:
   refrain bench model.onnx --shape x=100x1x64 --against naive
