@@ -1,25 +1,32 @@
-// Writes the models that bench/grid.py times: one recurrent layer of one direction, X [T, B, H] in,
-// Y [T, 1, B, H] out, T and B free. It starts from zeros, or, as one that steps along a stream
-// does, from states [1, B, H] that are inputs (h0, c0) and ends in states that are outputs (h, c).
+// Writes models for bench/grid.py and bench/cells.py.
 //
-// usage: make_models FOLDER CELL HIDDEN   CELL is LSTM, GRU (linear_before_reset) or RNN (Tanh);
-// writes FOLDER/CELL_HIDDEN.onnx and, with states, FOLDER/CELL_HIDDEN_stream.onnx
+// usage: make_models FOLDER CELL HIDDEN
+//            one recurrent layer of one direction, X [T, B, H] in, Y [T, 1, B, H] out, T and B
+//            free; CELL is LSTM, GRU (linear_before_reset) or RNN (Tanh). It starts from zeros, or,
+//            as one that steps along a stream does, from states [1, B, H] that are inputs (h0, c0)
+//            and ends in states that are outputs (h, c). Writes FOLDER/CELL_HIDDEN.onnx and, with
+//            states, FOLDER/CELL_HIDDEN_stream.onnx
+//        make_models FOLDER TRACE NODES
+//            a traced LSTM of about so many nodes (traced_lstm.h). Writes FOLDER/TRACE_NODES.onnx
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <fstream>
 #include <random>
 #include <string>
 #include <string_view>
 
 #include "frontend/onnx/proto.h"
+#include "traced_lstm.h"
 
 namespace {
 
 constexpr int64_t kMaxHidden = 4096;
+constexpr int64_t kMaxNodes = 4'000'000;  // a file has at most 2 GB
 
 // Uniform in +-1/sqrt(H), as frameworks start layers, so that no gate saturates.
 void add_weights(onnx::GraphProto& graph, const std::string& name, int64_t rows, int64_t columns,
@@ -85,26 +92,35 @@ onnx::ModelProto make_model(const std::string& cell, int64_t hidden, bool stream
   return model;
 }
 
+void write(const std::string& path, const onnx::ModelProto& model) {
+  std::ofstream file(path, std::ios::binary);
+  if (model.SerializeToOstream(&file) && file.flush()) return;
+  fmt::print(stderr, "make_models: can't write {}\n", path);
+  std::exit(2);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string cell = argc == 4 ? argv[2] : "";
+  const std::string kind = argc == 4 ? argv[2] : "";
   const std::string_view size = argc == 4 ? argv[3] : "";
-  int64_t hidden = 0;
-  const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), hidden);
-  if ((cell != "LSTM" && cell != "GRU" && cell != "RNN") || error != std::errc() ||
-      end != size.data() + size.size() || hidden < 1 || hidden > kMaxHidden) {
-    fmt::print(stderr, "usage: make_models FOLDER LSTM|GRU|RNN HIDDEN (1 to {})\n", kMaxHidden);
+  const bool trace = kind == "TRACE";
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), number);
+  if ((kind != "LSTM" && kind != "GRU" && kind != "RNN" && !trace) || error != std::errc() ||
+      end != size.data() + size.size() || number < 1 || number > (trace ? kMaxNodes : kMaxHidden)) {
+    fmt::print(stderr,
+               "usage: make_models FOLDER LSTM|GRU|RNN HIDDEN (1 to {})\n"
+               "       make_models FOLDER TRACE NODES (1 to {})\n",
+               kMaxHidden, kMaxNodes);
     return 2;
   }
-  for (const bool stream : {false, true}) {
-    const std::string path =
-        fmt::format("{}/{}_{}{}.onnx", argv[1], cell, hidden, stream ? "_stream" : "");
-    std::ofstream file(path, std::ios::binary);
-    if (!make_model(cell, hidden, stream).SerializeToOstream(&file) || !file.flush()) {
-      fmt::print(stderr, "make_models: can't write {}\n", path);
-      return 2;
-    }
+  const std::string path = fmt::format("{}/{}_{}", argv[1], kind, number);
+  if (trace) {
+    write(path + ".onnx", refrain::traced_lstm(number));
+  } else {
+    write(path + ".onnx", make_model(kind, number, false));
+    write(path + "_stream.onnx", make_model(kind, number, true));
   }
   return 0;
 }

@@ -54,8 +54,9 @@ struct PipelineOptions {
   std::function<void(const PassReport& report, const Graph& graph)> after_pass;
 };
 
-// Runs the pipeline, verifying the graph after each pass; an Error from a pass or the verifier
-// names the pass. Throws Error for an unknown name in the pipeline or in stop_after.
+// Runs the pipeline, verifying the graph after each pass that changed it and after the last; an
+// Error from a pass or the verifier names the pass. Throws Error for an unknown name in the
+// pipeline or in stop_after.
 std::vector<PassReport> run_pipeline(Graph& graph, std::span<const PipelineEntry> pipeline,
                                      const PassContext& context,
                                      const PipelineOptions& options = {});

@@ -62,7 +62,7 @@ constexpr PipelineEntry kDefaultPipeline[] = {
     {"dce", "slots that only fed what left are empty"},
 };
 
-PassReport run_pass(const Pass& pass, Graph& graph, const PassContext& context) {
+PassReport run_pass(const Pass& pass, bool last, Graph& graph, const PassContext& context) {
   PassReport report;
   report.pass = pass.name;
   report.nodes_before = count_nodes(graph.body());
@@ -71,7 +71,8 @@ PassReport run_pass(const Pass& pass, Graph& graph, const PassContext& context) 
     report.changed = pass.run(graph, context);
     report.time = std::chrono::duration_cast<std::chrono::microseconds>(
         std::chrono::steady_clock::now() - start);
-    verify(graph);
+    // Over a large trace this costs more than most passes.
+    if (report.changed || last) verify(graph);
   } catch (const Error& error) {
     Error named("pass " + std::string(pass.name) + ": " + error.problem(), error.expected(),
                 error.found());
@@ -115,7 +116,7 @@ std::vector<PassReport> run_pipeline(Graph& graph, std::span<const PipelineEntry
   }
   std::vector<PassReport> reports;
   for (const Pass* pass : passes) {
-    reports.push_back(run_pass(*pass, graph, context));
+    reports.push_back(run_pass(*pass, reports.size() + 1 == passes.size(), graph, context));
     if (options.after_pass) options.after_pass(reports.back(), graph);
   }
   return reports;

@@ -112,12 +112,17 @@ TEST(Pipeline, ErrorsNameThePass) {
 }
 
 // A graph that a pass leaves invalid is caught, whatever made it so.
-TEST(Pipeline, VerifiesAfterEachPass) {
-  const auto graph = parse(kSmall);
-  graph->body().first()->next()->result()->set_type(ValueType::tensor(ElementType::f64, {4}));
-  const PipelineEntry pipeline[] = {{"cse", ""}};
-  EXPECT_THAT(error_of([&] { passes::run_pipeline(*graph, pipeline, {}); }),
-              HasSubstr("pass cse: result 0 has the wrong type"));
+TEST(Pipeline, VerifiesWhatChangedAndTheEnd) {
+  const auto error_after = [](std::initializer_list<PipelineEntry> pipeline) {
+    const auto graph = parse(kSmall);
+    graph->body().first()->next()->result()->set_type(ValueType::tensor(ElementType::f64, {4}));
+    return error_of([&] { passes::run_pipeline(*graph, {pipeline}, {}); });
+  };
+  EXPECT_THAT(error_after({{"hoist", ""}}), HasSubstr("pass hoist: result 0 has the wrong type"));
+  EXPECT_THAT(error_after({{"hoist", ""}, {"cse", ""}}), HasSubstr("pass cse: result 0"));
+  // dce removes the tanh.
+  EXPECT_THAT(error_after({{"hoist", ""}, {"dce", ""}, {"cse", ""}}),
+              HasSubstr("pass dce: result 0"));
 }
 
 // --- graphs like exporters write them ---
