@@ -243,14 +243,14 @@ def report(result):
     return "\n".join(lines)
 
 
-def write_between_markers(path, text):
+def write_between_markers(path, text, begin=BEGIN, end=END):
     old = path.read_text() if path.exists() else "# Results\n"
-    if BEGIN in old and END in old:
-        before, rest = old.split(BEGIN, 1)
-        after = rest.split(END, 1)[1]
+    if begin in old and end in old:
+        before, rest = old.split(begin, 1)
+        after = rest.split(end, 1)[1]
     else:
         before, after = old.rstrip("\n") + "\n\n", "\n"
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 # ---- chart
