@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "backends/highway/recurrent.h"
@@ -188,9 +189,10 @@ struct Results {
   friend bool operator==(const Results&, const Results&) = default;
 };
 
-// Runs the rows in parts of `part` rows each; `apart`: reads initial states where they are, which
-// only one step may do.
-Results run(const RecurrentLoop& loop, const Case& c, int64_t part, bool apart = false) {
+// Calls run(RecurrentLoop::Run) on copies of the case's; `apart`: reads initial states where they
+// are, which only one step may do.
+template <typename Run>
+Results run_on_copies(const Case& c, const Run& run, bool apart = false) {
   Results results{c.buffers, c.states};
   std::vector<const float*> initial;
   for (const std::vector<float>& state : c.states) initial.push_back(state.data());
@@ -203,11 +205,36 @@ Results run(const RecurrentLoop& loop, const Case& c, int64_t part, bool apart =
   for (std::vector<float>& buffer : results.buffers) buffers.push_back(buffer.data());
   for (std::vector<float>& state : results.states) current.push_back(state.data());
   for (std::vector<float>& state : next) other.push_back(state.data());
-  for (int64_t row = 0; row < c.rows; row += part)
-    loop.run({buffers.data(), current.data(), apart ? nullptr : other.data(), c.steps, row,
-              std::min(row + part, c.rows), c.lengths.empty() ? nullptr : c.lengths.data(),
-              c.backward, apart ? initial.data() : nullptr});
+  run(RecurrentLoop::Run{buffers.data(), current.data(), apart ? nullptr : other.data(), c.steps, 0,
+                         c.rows, c.lengths.empty() ? nullptr : c.lengths.data(), c.backward,
+                         apart ? initial.data() : nullptr});
   return results;
+}
+
+// Runs the rows in parts of `part` rows each.
+Results run(const RecurrentLoop& loop, const Case& c, int64_t part, bool apart = false) {
+  return run_on_copies(
+      c,
+      [&](RecurrentLoop::Run run) {
+        for (int64_t row = 0; row < c.rows; row += part) {
+          run.row_begin = row;
+          run.row_end = std::min(row + part, c.rows);
+          loop.run(run);
+        }
+      },
+      apart);
+}
+
+// Runs each step by so many threads, one unit block after the other claimed by one of them.
+Results run_shared(const RecurrentLoop& loop, const Case& c, int workers) {
+  BlockShare share(loop.blocks(), workers);
+  return run_on_copies(c, [&](const RecurrentLoop::Run& run) {
+    share.begin();
+    std::vector<std::thread> threads;
+    for (int i = 1; i < workers; ++i) threads.emplace_back([&] { loop.run_shared(run, share); });
+    loop.run_shared(run, share);
+    for (std::thread& thread : threads) thread.join();
+  });
 }
 
 void expect_within(const std::vector<std::vector<float>>& actual,
@@ -229,7 +256,7 @@ void choose_target(int64_t target) {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
-// On the chosen target: right, and the same bits for any split of the rows.
+// On the chosen target: right, and the same bits for any split of the rows or the steps.
 void check_loop(const RecurrentLoop& loop, const Case& c, const Values& expected) {
   const Results results = run(loop, c, c.rows);
   expect_within(results.buffers, expected.buffers, "buffer");
@@ -241,6 +268,10 @@ void check_loop(const RecurrentLoop& loop, const Case& c, const Values& expected
   if (c.steps == 1 && c.lengths.empty()) {
     EXPECT_TRUE(run(loop, c, c.rows, true) == results) << "initial states apart";
   }
+  for (const int workers : {1, 2, 3, 7})
+    if (c.rows <= RecurrentLoop::kMostSharedRows) {
+      EXPECT_TRUE(run_shared(loop, c, workers) == results) << workers << " threads";
+    }
 }
 
 // On each target, made for one row and for all of them. Returns the description of the loop on the

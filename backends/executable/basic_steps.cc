@@ -107,10 +107,13 @@ void ProgramStep::run_rows(int64_t begin, int64_t end) const {
   highway::run_program(program_, end - begin, columns_, inputs, results, result_strides_.data());
 }
 
-void ProgramStep::run() {
+int64_t ProgramStep::grain() const {
   constexpr int64_t kWorthAThread = 16384;  // elements
-  const int64_t grain = std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, columns_));
-  for_rows(threads_, rows_, grain, [&](int64_t begin, int64_t end) { run_rows(begin, end); });
+  return std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, columns_));
+}
+
+void ProgramStep::run() {
+  for_rows(threads_, rows_, grain(), [&](int64_t begin, int64_t end) { run_rows(begin, end); });
 }
 
 std::string ProgramStep::describe() const {
@@ -178,6 +181,12 @@ void StridedCopyStep::run() {
     walk(axes_.data(), axes_.data() + count, pointer(0), pointer(1),
          [&](const char* source, char* target) { std::memcpy(target, source, bytes); });
   }
+}
+
+bool StridedCopyStep::worth_a_task() const {
+  int64_t bytes = bytes_;
+  for (const Axis& axis : axes_) bytes *= axis.extent;  // of tensors: no overflow
+  return bytes >= kWorthATask;
 }
 
 std::string StridedCopyStep::describe() const {

@@ -62,8 +62,11 @@ class ProgramStep final : public Step {
   void run() override;
   void rebind() override;
   std::string describe() const override;
+  bool uses_workers() const override { return threads_ > 1 && rows_ >= 2 * grain(); }
+  bool worth_a_task() const override { return rows_ >= grain(); }
 
  private:
+  int64_t grain() const;
   void run_rows(int64_t begin, int64_t end) const;
 
   highway::Program program_;
@@ -74,6 +77,9 @@ class ProgramStep final : public Step {
   std::vector<int64_t> result_strides_;
 };
 
+// Bytes that are worth a task to copy.
+inline constexpr int64_t kWorthATask = 1 << 18;
+
 // Copies bytes. Slots: from, to.
 class CopyStep final : public Step {
  public:
@@ -81,6 +87,7 @@ class CopyStep final : public Step {
 
   void run() override;
   std::string describe() const override;
+  bool worth_a_task() const override { return bytes_ >= kWorthATask; }
 
  private:
   int64_t bytes_;
@@ -97,6 +104,7 @@ class StridedCopyStep final : public Step {
 
   void run() override;
   std::string describe() const override;
+  bool worth_a_task() const override;
 
  private:
   std::string what_;

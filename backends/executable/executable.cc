@@ -8,12 +8,12 @@
 #include <cstring>
 #include <numeric>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "backends/executable/basic_steps.h"
 #include "backends/executable/lower_scan.h"
 #include "backends/executable/lowering.h"
+#include "backends/executable/schedule.h"
 #include "ir/clone.h"
 #include "ir/error.h"
 
@@ -24,6 +24,7 @@ using executable::Buffer;
 using executable::BufferKind;
 using executable::CopyStep;
 using executable::Lowering;
+using executable::make_schedule;
 using executable::OrderedStep;
 using executable::Place;
 using executable::Step;
@@ -62,38 +63,6 @@ std::string obstacle(const Region& region) {
     if (std::string why = executable::scan_obstacle(*node); !why.empty()) return why;
   }
   return {};
-}
-
-// Steps of the top level that may run at once.
-using Level = std::vector<Step*>;
-
-// For each step of the top level the number of steps that it has to wait for one after the other:
-// what it reads or writes must have been written, what it overwrites must have been read.
-std::vector<int64_t> levels_of(const std::vector<OrderedStep>& ordered, const Storage& storage,
-                               size_t steps) {
-  struct Access {
-    int64_t written = -1, read = -1;  // levels
-  };
-  std::vector<std::set<std::pair<uint32_t, bool>>> touched(steps);
-  for (const OrderedStep& entry : ordered) {
-    if (!entry.step) continue;
-    for (const Step::Slot& slot : entry.step->slots()) {
-      if (!slot.place.absent()) touched[entry.top].emplace(slot.place.buffer, slot.written);
-    }
-  }
-  std::vector<Access> access(storage.buffers().size());
-  std::vector<int64_t> levels(steps);
-  for (size_t i = 0; i < steps; ++i) {
-    for (const auto& [buffer, written] : touched[i]) {
-      levels[i] = std::max(levels[i], access[buffer].written + 1);
-      if (written) levels[i] = std::max(levels[i], access[buffer].read + 1);
-    }
-    for (const auto& [buffer, written] : touched[i]) {
-      int64_t& last = written ? access[buffer].written : access[buffer].read;
-      last = std::max(last, levels[i]);
-    }
-  }
-  return levels;
 }
 
 }  // namespace
@@ -138,14 +107,11 @@ struct PreparedGraph::Plan {
     if (options.threads <= 1) {
       std::iota(level_of_position.begin(), level_of_position.end(), int64_t{0});
     } else {
-      const std::vector<int64_t> level = levels_of(ordered, storage, steps.size());
-      for (size_t p = 0; p < ordered.size(); ++p) level_of_position[p] = level[ordered[p].top];
-      for (size_t i = 0; i < steps.size(); ++i) {
-        const auto at = static_cast<size_t>(level[i]);
-        if (levels.size() <= at) levels.resize(at + 1);
-        levels[at].push_back(steps[i].get());
+      schedule = make_schedule(steps, ordered, storage, options.threads);
+      for (size_t p = 0; p < ordered.size(); ++p) {
+        level_of_position[p] = schedule.level_of_step[ordered[p].top];
       }
-      workers.emplace(options.threads);
+      if (schedule.uses_workers) workers.emplace(options.threads);
     }
     storage.plan(level_of_position, options.max_bytes);
   }
@@ -191,16 +157,23 @@ struct PreparedGraph::Plan {
   }
 
   void run_levels() {
-    for (const Level& level : levels) {
-      if (level.size() == 1) {
-        level[0]->run();
+    for (const executable::Level& level : schedule.levels) {
+      const auto run_others = [&level] {
+        for (Step* step : level.others) step->run();
+      };
+      if (level.tasks.size() <= 1) {
+        for (Step* step : level.tasks) step->run();
+        run_others();
         continue;
       }
       tbb::task_group group;
-      for (Step* step : level) {
-        group.run([step] { step->run(); });
+      for (size_t i = 1; i < level.tasks.size(); ++i) {
+        group.run([step = level.tasks[i]] { step->run(); });
       }
-      group.wait();
+      group.run_and_wait([&] {
+        run_others();
+        level.tasks[0]->run();
+      });
     }
   }
 
@@ -217,7 +190,7 @@ struct PreparedGraph::Plan {
   Storage storage;
   Steps steps;
   std::vector<OrderedStep> ordered;  // those inside others too
-  std::vector<Level> levels;         // with more than one thread
+  executable::Schedule schedule;     // with more than one thread
   std::optional<tbb::task_arena> workers;
   std::vector<Fixup> fixups;
   std::vector<Step*> moving;
@@ -267,6 +240,8 @@ void PreparedGraph::run() {
   if (!plan_->is_bound) throw Error("a run without inputs and outputs", "bind() before", "none");
   if (plan_->workers) {
     plan_->workers->execute([this] { plan_->run_levels(); });
+  } else if (!plan_->schedule.levels.empty()) {
+    plan_->run_levels();
   } else {
     for (const std::unique_ptr<Step>& step : plan_->steps) step->run();
   }
@@ -318,8 +293,10 @@ std::string PreparedGraph::describe() const {
                        places(*entry.step, true));
   }
   out += fmt::format("{} steps", plan_->steps.size());
-  if (!plan_->levels.empty()) {
-    out += fmt::format(" in {} levels on {} threads", plan_->levels.size(), plan_->options.threads);
+  if (!plan_->schedule.levels.empty()) {
+    out += fmt::format(" in {} levels on {}", plan_->schedule.levels.size(),
+                       plan_->workers ? fmt::format("{} threads", plan_->options.threads)
+                                      : "one thread: no step is worth more");
   }
   return out + fmt::format(", arena of {} bytes\n", arena_bytes());
 }

@@ -10,7 +10,17 @@
 namespace refrain::executable {
 namespace {
 
-constexpr int64_t kWorthAThread = 50'000;  // multiplications
+// In multiplications: what is worth a task; what is worth a worker for one stage of one step, a
+// good microsecond where meeting the others takes a quarter.
+constexpr int64_t kWorthAThread = 50'000, kWorthABlockWorker = 25'000;
+// With fewer rows a worker, steps are rather split by blocks: a row tile pays for each weight that
+// is read, and weights that one cache doesn't hold may fit into two.
+constexpr int64_t kRowsAWorker = 8;
+
+// Of rows that cost so many multiplications each.
+int64_t grain_of(int64_t row_cost) {
+  return std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, row_cost));
+}
 
 }  // namespace
 
@@ -29,6 +39,23 @@ LoopStep::LoopStep(const highway::LoopSpec& spec, LoopShape shape, int threads)
   initial_.resize(spec.state_sizes.size());
   current_.resize(spec.state_sizes.size());
   next_.resize(spec.state_sizes.size());
+  if (threads > 1) choose_split(spec.stages.size());
+}
+
+void LoopStep::choose_split(size_t stages) {
+  using highway::BlockShare;
+  const auto phases = static_cast<int64_t>(std::max<size_t>(stages, 1));
+  const bool few = shape_.rows < kRowsAWorker * threads_ &&
+                   shape_.rows <= highway::RecurrentLoop::kMostSharedRows;
+  if (!few || shape_.steps > BlockShare::kMostPhases / phases) return;
+  std::vector<int64_t> blocks = loop_.blocks();
+  if (blocks.empty()) return;
+  const int64_t most = *std::max_element(blocks.begin(), blocks.end());
+  const int64_t cost = row_cost_ * shape_.rows / phases;
+  const int64_t workers = std::min({int64_t{threads_}, cost / kWorthABlockWorker, most});
+  if (workers < 2 || most > BlockShare::kMostBlocks) return;
+  block_workers_ = static_cast<int>(workers);
+  share_ = std::make_unique<BlockShare>(std::move(blocks), block_workers_);
 }
 
 void LoopStep::add_state(Place initial, Place final, Place scratch) {
@@ -105,11 +132,9 @@ void LoopStep::rebind() {
 // Whether a run is one of the loop kernel over all rows and steps, after one of each feed: there is
 // one chunk, and none of them is worth a second thread.
 bool LoopStep::run_at_once() const {
-  if (!row_lengths_.empty() || shape_.chunk < shape_.steps) return false;
+  if (share_ || !row_lengths_.empty() || shape_.chunk < shape_.steps) return false;
   if (threads_ == 1) return true;
-  const auto alone = [](int64_t rows, int64_t row_cost) {
-    return rows < 2 * std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, row_cost));
-  };
+  const auto alone = [](int64_t rows, int64_t row_cost) { return rows < 2 * grain_of(row_cost); };
   for (const std::unique_ptr<Feed>& feed : feeds_) {
     if (!alone(shape_.rows * shape_.steps, feed->row_cost)) return false;
   }
@@ -153,18 +178,18 @@ void LoopStep::run_feed(Feed& feed, int64_t begin, int64_t steps) {
   }
   const int64_t skipped = feed.reverse ? shape_.chunk - steps : 0;
   feed.buffers[reads_count] = buffers_[feed.target] + skipped * shape_.rows * feed.columns;
-  const int64_t grain = std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, feed.row_cost));
-  for_rows(threads_, steps * shape_.rows, grain, [&](int64_t row_begin, int64_t row_end) {
-    feed.product.run({.buffers = feed.buffers.data(),
-                      .state_current = nullptr,
-                      .state_next = nullptr,
-                      .steps = 1,
-                      .row_begin = row_begin,
-                      .row_end = row_end});
-  });
+  for_rows(threads_, steps * shape_.rows, grain_of(feed.row_cost),
+           [&](int64_t row_begin, int64_t row_end) {
+             feed.product.run({.buffers = feed.buffers.data(),
+                               .state_current = nullptr,
+                               .state_next = nullptr,
+                               .steps = 1,
+                               .row_begin = row_begin,
+                               .row_end = row_end});
+           });
 }
 
-void LoopStep::run_chunk(int64_t begin, int64_t steps) {
+void LoopStep::run_part(int64_t begin, int64_t steps) {
   for (const std::unique_ptr<Feed>& feed : feeds_) run_feed(*feed, begin, steps);
   for (size_t i = 0; i < time_strides_.size(); ++i) {
     moved_[i] = buffers_[i] + begin * time_strides_[i];
@@ -172,18 +197,38 @@ void LoopStep::run_chunk(int64_t begin, int64_t steps) {
   for (size_t row = 0; row < row_lengths_.size(); ++row) {
     chunk_lengths_[row] = std::clamp<int64_t>(row_lengths_[row] - begin, 0, steps);
   }
-  const int64_t grain =
-      std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, row_cost_ * steps));
-  for_rows(threads_, shape_.rows, grain, [&](int64_t row_begin, int64_t row_end) {
-    loop_.run({.buffers = moved_.data(),
-               .state_current = current_.data(),
-               .state_next = next_.data(),
-               .steps = steps,
-               .row_begin = row_begin,
-               .row_end = row_end,
-               .lengths = chunk_lengths_.empty() ? nullptr : chunk_lengths_.data(),
-               .backward = shape_.backward});
-  });
+  const bool whole = std::all_of(chunk_lengths_.begin(), chunk_lengths_.end(),
+                                 [steps](int64_t length) { return length == steps; });
+  highway::RecurrentLoop::Run run{.buffers = moved_.data(),
+                                  .state_current = current_.data(),
+                                  .state_next = next_.data(),
+                                  .steps = steps,
+                                  .row_begin = 0,
+                                  .row_end = shape_.rows,
+                                  .lengths = whole ? nullptr : chunk_lengths_.data(),
+                                  .backward = shape_.backward};
+  if (share_) {
+    share_->begin();
+    on_workers(block_workers_, [&] { loop_.run_shared(run, *share_); });
+    return;
+  }
+  for_rows(threads_, shape_.rows, grain_of(row_cost_ * steps),
+           [&](int64_t row_begin, int64_t row_end) {
+             highway::RecurrentLoop::Run part = run;
+             part.row_begin = row_begin;
+             part.row_end = row_end;
+             loop_.run(part);
+           });
+}
+
+void LoopStep::start() {
+  if (!row_lengths_.empty()) {
+    read_lengths(pointer(lengths_slot_), lengths_type_, shape_.steps, lengths_);
+    for (size_t row = 0; row < row_lengths_.size(); ++row) {
+      row_lengths_[row] = lengths_[static_cast<size_t>(sequence_of_row_[row])];
+    }
+  }
+  copy_states();
 }
 
 void LoopStep::run() {
@@ -192,19 +237,80 @@ void LoopStep::run() {
     if (whole_.state_initial == nullptr) copy_states();
     return loop_.run(whole_);
   }
-  if (!row_lengths_.empty()) {
-    read_lengths(pointer(lengths_slot_), lengths_type_, shape_.steps, lengths_);
-    for (size_t row = 0; row < row_lengths_.size(); ++row) {
-      row_lengths_[row] = lengths_[static_cast<size_t>(sequence_of_row_[row])];
-    }
-  }
-  copy_states();
+  start();
   const int64_t chunk = shape_.chunk;
   const int64_t chunks = (shape_.steps + chunk - 1) / chunk;
   for (int64_t i = 0; i < chunks; ++i) {
     const int64_t begin = chunk * (shape_.backward ? chunks - 1 - i : i);
-    run_chunk(begin, std::min(chunk, shape_.steps - begin));
+    run_part(begin, std::min(chunk, shape_.steps - begin));
   }
+}
+
+// Of the loop.
+int64_t LoopStep::row_parts() const {
+  return std::clamp<int64_t>(shape_.rows / grain_of(row_cost_ * shape_.chunk), 1, threads_);
+}
+
+bool LoopStep::uses_workers() const {
+  bool feeds = false;
+  for (const std::unique_ptr<Feed>& feed : feeds_) {
+    feeds |= threads_ > 1 && shape_.chunk * shape_.rows >= 2 * grain_of(feed->row_cost);
+  }
+  return share_ || row_parts() > 1 || feeds;
+}
+
+bool LoopStep::worth_a_task() const {
+  return step_cost() >= kWorthAThread / std::max<int64_t>(1, shape_.steps);
+}
+
+void LoopStep::join_wavefront(const std::string& note) {
+  threads_ = 1;
+  share_.reset();
+  note_ += note;
+}
+
+int64_t LoopStep::step_cost() const {
+  int64_t cost = row_cost_;
+  for (const std::unique_ptr<Feed>& feed : feeds_) cost += feed->row_cost;
+  return cost * shape_.rows;
+}
+
+double LoopStep::expected_gain() const {
+  // As measured on two threads: meeting the others takes its time at each step, tiles of fewer rows
+  // read weights more often.
+  constexpr double kOfBlocks = 0.85, kOfFewRows = 0.75, kOfRows = 0.95;
+  if (share_) return kOfBlocks * block_workers_;
+  return static_cast<double>(row_parts()) *
+         (shape_.rows < kRowsAWorker * threads_ ? kOfFewRows : kOfRows);
+}
+
+bool LoopStep::follows(const LoopStep& earlier) const {
+  if (shape_.backward || earlier.shape_.backward || shape_.steps != earlier.shape_.steps) {
+    return false;
+  }
+  // How slot i moves with time, in elements; 0: it doesn't, or can't be told.
+  const auto stride = [](const LoopStep& step, size_t i) -> int64_t {
+    if (i < step.time_strides_.size()) return step.time_strides_[i];
+    for (const std::unique_ptr<Feed>& feed : step.feeds_) {
+      if (i < feed->first_slot || i - feed->first_slot >= feed->row_strides.size()) continue;
+      return feed->reverse ? 0 : feed->row_strides[i - feed->first_slot] * step.shape_.rows;
+    }
+    return 0;
+  };
+  bool linked = false;
+  for (size_t i = 0; i < slots().size(); ++i) {
+    const Slot& slot = slots()[i];
+    if (slot.place.absent()) continue;
+    for (size_t k = 0; k < earlier.slots().size(); ++k) {
+      const Slot& other = earlier.slots()[k];
+      if (other.place.buffer != slot.place.buffer || !(slot.written || other.written)) continue;
+      const bool in_step = !slot.written && other.place.offset == slot.place.offset &&
+                           stride(*this, i) > 0 && stride(*this, i) == stride(earlier, k);
+      if (!in_step) return false;
+      linked = true;
+    }
+  }
+  return linked;
 }
 
 int64_t LoopStep::own_bytes() const {
@@ -218,6 +324,11 @@ std::string LoopStep::describe() const {
                      std::to_string(shape_.rows) + " rows";
   if (shape_.backward) text += ", backward";
   if (!row_lengths_.empty()) text += ", lengths";
+  if (share_) {
+    text += ", unit blocks over " + std::to_string(block_workers_) + " threads";
+  } else if (row_parts() > 1) {
+    text += ", rows over " + std::to_string(row_parts()) + " threads";
+  }
   text += ": " + loop_.describe();
   for (const std::unique_ptr<Feed>& feed : feeds_) {
     text += "; fed, " + std::to_string(shape_.chunk) + " steps at a time, by " +

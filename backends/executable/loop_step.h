@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backends/executable/step.h"
+#include "backends/highway/block_share.h"
 #include "backends/highway/recurrent.h"
 #include "ir/element_type.h"
 
@@ -25,6 +26,9 @@ struct LoopShape {
 //
 // A feed is a product of which the loop scans the rows: it runs for a chunk of steps, into a buffer
 // of that size, and then the loop does.
+//
+// On more than one thread the rows of products are split. Those of the loop are too if there are
+// many; each step of few rows is split by unit blocks if it is worth that (see BlockShare).
 class LoopStep final : public Step {
  public:
   LoopStep(const highway::LoopSpec& spec, LoopShape shape, int threads);
@@ -40,7 +44,7 @@ class LoopStep final : public Step {
   // `reverse`: the loop reads it backward by a negative stride.
   void add_feed(const highway::LoopSpec& product, const std::vector<Place>& reads,
                 std::vector<int64_t> row_strides, size_t target, int64_t columns, bool reverse);
-  // Time strides of the loop's buffers, by which chunks move; 0 for those of feeds.
+  // Time strides, in elements, of the loop's buffers, by which chunks move; 0 for those of feeds.
   void set_time_strides(std::vector<int64_t> strides) { time_strides_ = std::move(strides); }
 
   // Runs so many steps, at most the shape's, from now on: to be timed.
@@ -53,6 +57,23 @@ class LoopStep final : public Step {
 
   void run() override;
   void rebind() override;
+  bool uses_workers() const override;
+  bool worth_a_task() const override;
+
+  // A run in parts: start(), then all steps in consecutive parts of at most shape().chunk steps,
+  // forward in time.
+  void start();
+  void run_part(int64_t begin, int64_t steps);
+  // Leaves it to a wavefront to run the parts.
+  void join_wavefront(const std::string& note);
+  // Whether both may run in such parts, and any of this loop's steps once `earlier` has run the
+  // same steps: it reads of what that writes rows of the same step only.
+  bool follows(const LoopStep& earlier) const;
+
+  const LoopShape& shape() const { return shape_; }
+  int64_t step_cost() const;  // multiplications of a step, its feeds included
+  // About how many times faster than one thread it runs on those that it was made for.
+  double expected_gain() const;
   std::string describe() const override;
   int64_t own_bytes() const override;
 
@@ -71,13 +92,16 @@ class LoopStep final : public Step {
   bool states_overlap() const;
   void copy_states();
   void run_feed(Feed& feed, int64_t begin, int64_t steps);
-  void run_chunk(int64_t begin, int64_t steps);
+  void choose_split(size_t stages);
+  int64_t row_parts() const;
 
   highway::RecurrentLoop loop_;
   LoopShape shape_;
   std::string note_;
   int threads_;
-  int64_t row_cost_;  // multiplications a row
+  int64_t row_cost_;                            // multiplications a row
+  std::unique_ptr<highway::BlockShare> share_;  // of steps split by blocks
+  int block_workers_ = 1;
   std::vector<int64_t> state_bytes_;
   std::vector<float*> buffers_, moved_, initial_, current_, next_;
   // Everything at once on the caller, where nothing needs more; how it is bound.

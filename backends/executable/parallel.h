@@ -1,7 +1,9 @@
-// Internal to executables: loops over rows on the workers of the arena that a run is in.
+// Internal to executables: work for the workers of the arena that a run is in.
 #pragma once
 
+#include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
+#include <tbb/partitioner.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -20,6 +22,18 @@ void for_rows(int threads, int64_t rows, int64_t grain, const F& f) {
   }
   tbb::parallel_for(int64_t{0}, parts,
                     [&](int64_t part) { f(rows * part / parts, rows * (part + 1) / parts); });
+}
+
+// Calls f() `count` times, on as many workers as come, perhaps all on the caller one after the
+// other, and waits for all: whoever does the calls' common work first leaves nothing to the rest.
+template <typename F>
+void on_workers(int count, const F& f) {
+  tbb::parallel_for(
+      tbb::blocked_range<int>(0, count, 1),
+      [&](const tbb::blocked_range<int>& calls) {
+        for (int i = calls.begin(); i < calls.end(); ++i) f();
+      },
+      tbb::simple_partitioner());
 }
 
 }  // namespace refrain::executable

@@ -27,6 +27,10 @@ class Step {
   // Some of `pointers` changed. Doesn't allocate.
   virtual void rebind() {}
   virtual std::string describe() const = 0;
+  // Whether it spreads its work over the workers of the arena that it runs in.
+  virtual bool uses_workers() const { return false; }
+  // Whether it takes long enough to be a task beside others; some ten microseconds.
+  virtual bool worth_a_task() const { return true; }
   // Of packed weights and the like, which lie outside the arena.
   virtual int64_t own_bytes() const { return 0; }
 

@@ -120,8 +120,14 @@ struct LoopPlan {
   std::vector<bool> in_place;  // states with one copy only
 };
 
+// Unit blocks of a stage, the tail included; 1 if it has no units.
+inline int64_t BlockCount(const StagePlan& stage) {
+  return std::max<int64_t>(1, stage.full_blocks + (stage.tail.vectors > 0 ? 1 : 0));
+}
+
 // The code that runs a loop on one target.
 using LoopFunction = void (*)(const LoopPlan&, const RecurrentLoop::Run&);
+using SharedLoopFunction = void (*)(const LoopPlan&, const RecurrentLoop::Run&, BlockShare&);
 
 // Throws Error if the spec is not consistent.
 LoopPlan plan_loop(const LoopSpec& spec, const TargetShape& target);

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "backends/highway/block_share.h"
 #include "backends/highway/epilogues-inl.h"
 #include "backends/highway/pack.h"
 #include "backends/highway/product-inl.h"
@@ -27,7 +28,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Rows that go through all stages and steps together: their states and left sides stay in the
 // cache.
-constexpr int64_t kChunkRows = 96;
+constexpr int64_t kChunkRows = RecurrentLoop::kMostSharedRows;
 constexpr size_t kPanelStride = kPanelVectors * kLanes;
 static_assert(kPanelVectors >= kAccumulators);
 
@@ -66,26 +67,70 @@ class ChunkRun {
 
   void Run() {
     HWY_ALIGN float registers[kMaxRegisters * kPanelStride];
-    step_.registers = registers;
     int64_t rows[kChunkRows];
-    step_.rows = rows;
-    if (run_.lengths == nullptr) {
-      step_.row_count = static_cast<size_t>(row_end_ - row_begin_);
-      for (int64_t row = row_begin_; row < row_end_; ++row) rows[row - row_begin_] = row;
-    } else if (run_.backward) {
-      // Whenever these rows begin, both copies of their states hold the initial value.
-      for (int64_t row = row_begin_; row < row_end_; ++row)
-        if (run_.lengths[row] < run_.steps) CopyStates(row);
-    }
+    TakeRows(registers, rows);
+    if (run_.lengths != nullptr && run_.backward) CopyLateStates();
     for (int64_t step = 0; step < run_.steps; ++step) {
       time_ = run_.backward ? run_.steps - 1 - step : step;
-      if (run_.lengths != nullptr) CollectRows(rows);
+      if (run_.lengths != nullptr) {
+        CollectRows(rows);
+        FinishRows();
+      }
       if (step_.row_count > 0) {
-        for (const StagePlan& stage : plan_.stages) RunStage(stage);
+        for (const StagePlan& stage : plan_.stages) {
+          StartStage(stage);
+          RunBlockRange(0, BlockCount(stage), BlocksTogether(stage));
+        }
       }
       SwapStates();
     }
-    // The caller finds final values where the initial ones were.
+    FinalStates();
+  }
+
+  // One worker's part of the run. What isn't done by unit blocks is done by whoever claims the
+  // first block of a step.
+  void RunShared(BlockShare& share) {
+    HWY_ALIGN float registers[kMaxRegisters * kPanelStride];
+    int64_t rows[kChunkRows];
+    TakeRows(registers, rows);
+    int64_t swapped = 0;
+    BlockShare::Worker worker(share);
+    for (; worker.step() < run_.steps; worker.next()) {
+      time_ = run_.backward ? run_.steps - 1 - worker.step() : worker.step();
+      for (; swapped < worker.step(); ++swapped) SwapStates();
+      if (run_.lengths != nullptr) CollectRows(rows);
+      const StagePlan& stage = plan_.stages[worker.stage()];
+      // Parts that are smaller than what is best run at once leave others something to claim.
+      const int64_t together = BlocksTogether(stage);
+      const int64_t least = static_cast<int64_t>(stage.block.tile_blocks);
+      const int64_t most = std::min(together, std::max(least, (worker.own() + 3) / 4));
+      bool started = false;
+      for (BlockShare::Blocks blocks; worker.claim(most, blocks);) {
+        if (!started) StartStage(stage);
+        started = true;
+        if (run_.lengths != nullptr && blocks.begin == 0 && worker.stage() == 0) {
+          if (run_.backward && worker.step() == 0) CopyLateStates();
+          FinishRows();
+        }
+        if (step_.row_count > 0) RunBlockRange(blocks.begin, blocks.end, together);
+      }
+    }
+    if (!worker.first()) return;
+    for (; swapped < run_.steps; ++swapped) SwapStates();
+    FinalStates();
+  }
+
+ private:
+  // `registers` and `rows`: room for a panel and the indices of the rows that take part.
+  void TakeRows(float* registers, int64_t* rows) {
+    step_.registers = registers;
+    step_.rows = rows;
+    step_.row_count = static_cast<size_t>(row_end_ - row_begin_);
+    for (int64_t row = row_begin_; row < row_end_; ++row) rows[row - row_begin_] = row;
+  }
+
+  // The caller finds final values where the initial ones were.
+  void FinalStates() {
     for (size_t state = 0; state < plan_.state_sizes.size(); ++state) {
       if (read_[state] == run_.state_current[state]) continue;
       const int64_t size = plan_.state_sizes[state];
@@ -95,7 +140,12 @@ class ChunkRun {
     }
   }
 
- private:
+  // Whenever rows begin, both copies of their states hold the initial value.
+  void CopyLateStates() {
+    for (int64_t row = row_begin_; row < row_end_; ++row)
+      if (run_.lengths[row] < run_.steps) CopyStates(row);
+  }
+
   void SwapStates() {
     for (size_t state = 0; state < plan_.state_sizes.size(); ++state)
       std::swap(read_[state], write_[state]);
@@ -111,15 +161,19 @@ class ChunkRun {
     }
   }
 
-  // The rows whose sequence covers this time; the others' results are zeros.
+  // The rows whose sequence covers this time.
   void CollectRows(int64_t* rows) {
     step_.row_count = 0;
+    for (int64_t row = row_begin_; row < row_end_; ++row)
+      if (time_ < run_.lengths[row]) rows[step_.row_count++] = row;
+  }
+
+  // The others' results are zeros, and both copies of their states hold the final value.
+  void FinishRows() {
+    if (step_.row_count == static_cast<size_t>(row_end_ - row_begin_)) return;
     for (int64_t row = row_begin_; row < row_end_; ++row) {
       const int64_t length = std::max<int64_t>(run_.lengths[row], 0);
-      if (time_ < length) {
-        rows[step_.row_count++] = row;
-        continue;
-      }
+      if (time_ < length) continue;
       if (time_ == length && !run_.backward) CopyStates(row);
       for (const StagePlan& stage : plan_.stages) {
         for (const Store& store : stage.stores) {
@@ -154,7 +208,8 @@ class ChunkRun {
             stream.row_stride, store.value};
   }
 
-  void RunStage(const StagePlan& stage) {
+  // Resolves the stage's streams for this step.
+  void StartStage(const StagePlan& stage) {
     step_.plan = &stage;
     step_.tiles = &kTiles[stage.splits / 2];
     for (size_t i = 0; i < stage.products.size(); ++i) {
@@ -166,19 +221,27 @@ class ChunkRun {
     for (size_t i = 0; i < stage.stores.size(); ++i) step_.outputs[i] = Output(stage.stores[i]);
     for (size_t g = 0; g < stage.initial.size(); ++g)
       step_.initial[g] = Input(stage.initial[g], stage);
+  }
 
-    const int64_t block_units = static_cast<int64_t>(stage.block.vectors * kLanes);
+  // How many blocks are best run at once.
+  int64_t BlocksTogether(const StagePlan& stage) const {
+    if (step_.row_count == 1 && stage.known) return static_cast<int64_t>(stage.block.tile_blocks);
     const size_t block_vectors = stage.block.vectors * step_.row_count;
-    const size_t together = step_.row_count == 1 && stage.known ? stage.block.tile_blocks
-                            : 2 * block_vectors > kPanelVectors ? 1
-                                                                : kPanelVectors / block_vectors;
-    const int64_t step = static_cast<int64_t>(together);
-    for (int64_t block = 0; block < stage.full_blocks; block += step) {
-      const int64_t count = std::min(step, stage.full_blocks - block);
+    const bool one = step_.row_count == 0 || 2 * block_vectors > kPanelVectors;
+    return one ? 1 : static_cast<int64_t>(kPanelVectors / block_vectors);
+  }
+
+  // Blocks [begin, end) of the stage that was started, the last of which may be its tail.
+  void RunBlockRange(int64_t begin, int64_t end, int64_t together) {
+    const StagePlan& stage = *step_.plan;
+    const int64_t block_units = static_cast<int64_t>(stage.block.vectors * kLanes);
+    const int64_t full = std::min(end, stage.full_blocks);
+    for (int64_t block = begin; block < full; block += together) {
+      const int64_t count = std::min(together, full - block);
       RunBlocks(stage.block, stage.weights.get() + block * stage.block.floats,
                 static_cast<size_t>(count), block * block_units, 0);
     }
-    if (stage.tail.vectors > 0)
+    if (end > stage.full_blocks && stage.tail.vectors > 0)
       RunBlocks(stage.tail, stage.weights.get() + stage.full_blocks * stage.block.floats, 1,
                 stage.full_blocks * block_units, stage.tail_lanes);
   }
@@ -417,6 +480,11 @@ void RunLoop(const LoopPlan& plan, const RecurrentLoop::Run& run) {
     ChunkRun(plan, run, row, row + count).Run();
     row += count;
   }
+}
+
+// The rows of the run are one chunk.
+void RunLoopShared(const LoopPlan& plan, const RecurrentLoop::Run& run, BlockShare& share) {
+  ChunkRun(plan, run, run.row_begin, run.row_end).RunShared(share);
 }
 
 }  // namespace refrain::highway::HWY_NAMESPACE

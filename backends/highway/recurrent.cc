@@ -20,6 +20,7 @@ struct LoopKernel {
   const char* target;
   TargetShape shape;
   LoopFunction (*choose)(const LoopPlan&);
+  SharedLoopFunction run_shared;
 };
 
 }  // namespace refrain::highway
@@ -28,7 +29,9 @@ struct LoopKernel {
 HWY_BEFORE_NAMESPACE();
 namespace refrain::highway::HWY_NAMESPACE {
 
-LoopKernel kernel() { return {hwy::TargetName(HWY_TARGET), {kLanes, kAccumulators}, ChooseLoop}; }
+LoopKernel kernel() {
+  return {hwy::TargetName(HWY_TARGET), {kLanes, kAccumulators}, ChooseLoop, RunLoopShared};
+}
 
 }  // namespace refrain::highway::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -52,6 +55,16 @@ RecurrentLoop::RecurrentLoop(const LoopSpec& spec) {
 RecurrentLoop::~RecurrentLoop() = default;
 
 void RecurrentLoop::run(const Run& run) const { packed_->run(packed_->plan, run); }
+
+void RecurrentLoop::run_shared(const Run& run, BlockShare& share) const {
+  packed_->kernel.run_shared(packed_->plan, run, share);
+}
+
+std::vector<int64_t> RecurrentLoop::blocks() const {
+  std::vector<int64_t> counts;
+  for (const StagePlan& stage : packed_->plan.stages) counts.push_back(BlockCount(stage));
+  return counts;
+}
 
 int64_t RecurrentLoop::packed_bytes() const {
   int64_t floats = 0;

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/highway/block_share.h"
 #include "backends/highway/program.h"
 
 namespace refrain::highway {
@@ -103,6 +104,15 @@ class RecurrentLoop {
   // Rows are independent of each other: any split of the rows over threads gives the same bits. No
   // allocation, no lock, no system call. Any number of threads may run one loop at once.
   void run(const Run& run) const;
+
+  // One worker's part of a run of at most kMostSharedRows rows and BlockShare::kMostPhases steps
+  // times stages, and the only kind of part that the run has. Each worker calls it with the same
+  // run and share, once begin() of that was called; the run is over when all have returned, and
+  // the first to return may be alone. The same bits as run(), whoever computes what.
+  static constexpr int64_t kMostSharedRows = 96;
+  void run_shared(const Run& run, BlockShare& share) const;
+  // Unit blocks of each stage, which a BlockShare is made of.
+  std::vector<int64_t> blocks() const;
 
   // For people: target, tile, packed bytes, and the epilogue's name if it is a known one.
   std::string describe() const;
