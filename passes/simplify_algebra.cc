@@ -132,6 +132,29 @@ Value* drop_neutral(Node& node) {
   return commutes && is_neutral(x) && absorbs(y, x) ? y : nullptr;
 }
 
+// -x + y == y - x and x - -y == x + y, to the last bit.
+Value* drop_negation(Node& node) {
+  Value *x = node.operand(0), *y = node.operand(1);
+  if (!is_float(x->type().element)) return nullptr;
+  const Node* of_x = made_by(x, Op::neg);
+  const Node* of_y = made_by(y, Op::neg);
+  Builder builder(*node.parent(), &node);
+  builder.set_node_name(node.name());
+  if (node.op() == Op::sub) return of_y ? builder.op(Op::add, {x, of_y->operand(0)}) : nullptr;
+  if (of_y) return builder.op(Op::sub, {x, of_y->operand(0)});
+  return of_x ? builder.op(Op::sub, {y, of_x->operand(0)}) : nullptr;
+}
+
+// The product is the power correctly rounded, which a library's pow may miss by a bit.
+Value* square(Node& node) {
+  Value *x = node.operand(0), *exponent = node.operand(1);
+  const bool real = is_float(x->type().element);
+  if (!real || uniform(exponent) != 2.0 || !absorbs(x, exponent)) return nullptr;
+  Builder builder(*node.parent(), &node);
+  builder.set_node_name(node.name());
+  return builder.op(Op::mul, {x, x});
+}
+
 // f(x, x) == x
 Value* drop_equal_operands(Node& node) {
   return node.operand(0) == node.operand(1) ? node.operand(0) : nullptr;
@@ -360,11 +383,19 @@ Rule find_rule(Op op) {
   switch (op) {
     case Op::add:
     case Op::sub:
+      return [](Node& node) {
+        Value* other = drop_neutral(node);
+        return other ? other : drop_negation(node);
+      };
     case Op::mul:
     case Op::div:
-    case Op::pow:
     case Op::logical_xor:
       return drop_neutral;
+    case Op::pow:
+      return [](Node& node) {
+        Value* same = drop_neutral(node);
+        return same ? same : square(node);
+      };
     case Op::logical_and:
     case Op::logical_or:
       return [](Node& node) {

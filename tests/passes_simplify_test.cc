@@ -70,6 +70,37 @@ TEST(Algebra, InverseAndIdempotentOps) {
   }
 }
 
+// PyTorch scripts 1 - x as add(neg(x), 1), and traces it as sub(1, x).
+TEST(Algebra, SumsWithNegations) {
+  const std::string head = "graph @g (%x: f32[4], %z: f32[], %i: i64[4]) {\n";
+  const auto becomes = [&](const std::string& body, const std::string& after) {
+    expect_pass({"simplify_algebra", "dce"}, head + body + " : f32[4]\n yield \"y\" = %y\n}",
+                head + "%y = " + after + " : f32[4]\n yield \"y\" = %y\n}");
+  };
+  becomes("%0 = neg(%x) : f32[4]\n %y = add(%0, %z)", "sub(%z, %x)");
+  becomes("%0 = neg(%z) : f32[]\n %y = add(%x, %0)", "sub(%x, %z)");
+  becomes("%0 = neg(%z) : f32[]\n %y = sub(%x, %0)", "add(%x, %z)");
+  for (const char* body : {"%0 = neg(%i) : i64[4]\n %y = add(%0, %i) : i64[4]",
+                           "%0 = neg(%x) : f32[4]\n %y = sub(%0, %z) : f32[4]"}) {
+    expect_unchanged("simplify_algebra", head + body + "\n yield \"y\" = %y\n}");
+  }
+}
+
+TEST(Algebra, SquaresAreProducts) {
+  const std::string head = "graph @g (%x: f32[4], %i: i64[4]) {\n";
+  for (const char* two : {"f32[] (2)", "i64[1] (2)"}) {
+    expect_pass(
+        {"simplify_algebra", "dce"},
+        head + "%c = constant " + two + "\n %y = pow(%x, %c) : f32[4]\n yield \"y\" = %y\n}",
+        head + "%y = mul(%x, %x) : f32[4]\n yield \"y\" = %y\n}");
+  }
+  for (const char* body : {"%c = constant f32[] (3)\n %y = pow(%x, %c) : f32[4]",
+                           "%c = constant f32[3, 1] splat(2)\n %y = pow(%x, %c) : f32[3, 4]",
+                           "%c = constant i64[] (2)\n %y = pow(%i, %c) : i64[4]"}) {
+    expect_unchanged("simplify_algebra", head + body + "\n yield \"y\" = %y\n}");
+  }
+}
+
 TEST(Algebra, Casts) {
   expect_dropped("%y = cast(%x) {to = f32} : f32[T, 4]", "x");
   expect_dropped("%0 = cast(%x) {to = f64} : f64[T, 4]\n %y = cast(%0) {to = f32} : f32[T, 4]",

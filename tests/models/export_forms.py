@@ -89,7 +89,9 @@ CELLS = {
     "rnn_layer": (lambda i, h: over_time(cells.LayerStep(nn.RNN(i, h)), i, h), 6, 10, None, 13, None),
     "mgu": (simple(cells.MinimalGated), 6, 10, 9, 11, 13),
     "peephole": (simple(cells.PeepholeLstm), 6, 10, 13, 13, 13),
-    "lnlstm": (simple(cells.LayerNormLstm), 6, 10, 17, 13, 17),
+    "lnlstm": (simple(cells.LayerNormLstm), 6, 10, 17, 17, 17),
+    # Before opset 17 the exporter writes the normalisation out.
+    "lnlstm_written_out": (simple(cells.LayerNormLstm), 6, 10, None, 13, None),
     "lstm_projected": (lambda i, h: over_time(cells.ProjectedLstm(i, h, h // 2), i, h // 2, h),
                        6, 10, 13, 16, 12),
     "scrn": (lambda i, h: over_time(cells.Scrn(i, h, max(3, h // 4)), i, h, max(3, h // 4)),
@@ -103,7 +105,7 @@ CELLS = {
     "greedy": (greedy, 11, 6, 13, 16, 13),
 }
 FIRST = {"lstm8", "torch_lstm", "gru_before", "torch_gru", "torch_rnn", "gru_layer", "rnn_layer", "mgu",
-         "peephole", "lnlstm", "lstm_projected", "sru", "indrnn"}
+         "peephole", "lnlstm", "lnlstm_written_out", "lstm_projected", "sru", "indrnn"}
 
 
 def export_forms(exporter, name, make, inputs, hidden, opsets, sizes):
