@@ -67,7 +67,9 @@ void require_channels(Dim found, Dim expected, const char* what) {
 // What both convolutions ask of their operands. Returns the number of groups, or none if a rank is
 // unknown.
 std::optional<int64_t> convolution_groups(const InferenceContext& c) {
-  const ValueType &x = float_operand(c, 0), &w = float_operand(c, 1);
+  const ValueType &x = tensor_operand(c, 0), &w = tensor_operand(c, 1);
+  if (x.element == ElementType::boolean)
+    fail("wrong operand type", "a number tensor", to_string(x));
   require_same_element(c, 0, 1);
   if (c.has_operand(2)) {
     require_same_element(c, 0, 2);

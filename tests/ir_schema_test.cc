@@ -57,6 +57,7 @@ INSTANTIATE_TEST_SUITE_P(
         "%y = conv(%img, %w3) {pads = [1, 1]} : f32[N, 4, 9]",
         "%y = conv(%img, %w3) {strides = [2], dilations = [2]} : f32[N, 4, 3]",
         "%y = conv(%img, %w3) {strides = [2], auto_pad = \"same_lower\"} : f32[N, 4, 5]",
+        "%c = constant i32[2, 3, 5] splat(1)\n%y = conv(%c, %c) : i32[2, 2, 1]",
         "%w = constant f32[6, 2, 4] splat(1)\n%y = conv_transpose(%img, %w) {strides = [2], "
         "output_padding = [1]} "
         ": f32[N, 2, 21]",
@@ -170,6 +171,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"%y = matmul(%m, %r) : f32[*]", "element type"},
         Wrong{"%y = einsum(%m) {equation = \"ijk->i\"} : f32[*]",
               "does not fit its operand's rank"},
+        Wrong{"%c = constant bool[1, 1, 1] (true)\n%y = conv(%c, %c) : bool[1, 1, 1]",
+              "expected a number tensor"},
         Wrong{"%y = conv(%img, %w3) {groups = 2} : f32[*]", "input channels don't fit the weights"},
         Wrong{"%y = conv(%img, %w3) {strides = [0]} : f32[*]", "attribute strides out of range"},
         Wrong{"%y = conv(%img, %w3) {strides = [1, 1]} : f32[*]",

@@ -121,6 +121,17 @@ Tensor values(ElementType type, Ints extents, std::vector<double> elements) {
   return array.tensor(type);
 }
 
+TEST(ReferenceWindow, IntegersAreConvolvedExactly) {
+  // Sums beyond what f32 holds exactly; past 32 bits they wrap around.
+  const Tensor x = values(ElementType::i32, {1, 1, 4}, {16777217, -3, 2147483647, 1});
+  const Tensor w = values(ElementType::i32, {1, 1, 2}, {1, 2}),
+               b = values(ElementType::i32, {1}, {5});
+  EXPECT_TRUE(equal(run_op(Op::conv, {&x, &w, &b}),
+                    values(ElementType::i32, {1, 1, 3}, {16777216, 0, -2147483642})));
+  EXPECT_TRUE(equal(run_op(Op::conv_transpose, {&x, &w}),
+                    values(ElementType::i32, {1, 1, 5}, {16777217, 33554431, 2147483641, -1, 2})));
+}
+
 // Expected values of ONNX's own examples of these operators.
 TEST(ReferenceWindow, ConvOfTheOnnxDocumentation) {
   const Tensor w = Array({1, 1, 3, 3}, 1).tensor(f32);

@@ -129,7 +129,7 @@ void conv(const KernelContext& context) {
     geometry.axes.push_back({y.extents()[2 + i], in, kernel, window.strides[i], window.dilations[i],
                              window_axis(window, i, in, kernel).pad_begin});
   }
-  visit_float(y.type(), [&]<typename T>(std::type_identity<T>) {
+  visit_number(y.type(), [&]<typename T>(std::type_identity<T>) {
     using Acc = Accumulator<T>;
     accumulate_into<Acc>(y.data<T>(), [&](Acc* out) {
       start_with_bias<Acc, T>(context, out);
@@ -163,7 +163,7 @@ void conv_transpose(const KernelContext& context) {
     geometry.axes.push_back(
         {in, y.extents()[2 + i], kernel, window.strides[i], window.dilations[i], axis.pad_begin});
   }
-  visit_float(y.type(), [&]<typename T>(std::type_identity<T>) {
+  visit_number(y.type(), [&]<typename T>(std::type_identity<T>) {
     using Acc = Accumulator<T>;
     accumulate_into<Acc>(y.data<T>(), [&](Acc* out) {
       start_with_bias<Acc, T>(context, out);

@@ -1,5 +1,6 @@
 #include "frontend/onnx/lower.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string>
@@ -30,6 +31,23 @@ Value* extent_product(Builder& builder, Value* x, int64_t start, int64_t end = k
   Value* extents =
       builder.op(Op::shape, {x}, {{AttributeName::start, start}, {AttributeName::end, end}});
   return reduce(builder, Op::reduce_prod, extents, nullptr, true);
+}
+
+// The kernel's extents are the weights'; where the file also writes them down, it must write the
+// same.
+void check_kernel_shape(NodeImport& node, const Shape& weights) {
+  const auto kernel = node.integers("kernel_shape");
+  if (!kernel || !weights.ranked()) return;
+  bool fits = weights.rank() == kernel->size() + 2;
+  for (size_t i = 0; fits && i < kernel->size(); ++i) {
+    fits = (*kernel)[i] >= 0 && !provably_different(weights[i + 2], (*kernel)[i]);
+  }
+  if (!fits) {
+    std::string found;
+    for (int64_t extent : *kernel) found += (found.empty() ? "" : ", ") + std::to_string(extent);
+    throw Error("attribute kernel_shape does not fit the weights", to_string(weights),
+                "[" + found + "]");
+  }
 }
 
 }  // namespace
@@ -164,6 +182,40 @@ Value* axes_operand(NodeImport& node, int input_since) {
   require_at_most_inputs(node, 1);
   const auto axes = node.integers("axes");
   return axes ? node.builder().ints(*axes) : nullptr;
+}
+
+std::vector<Attribute> window_attributes(NodeImport& node, bool dilations) {
+  std::vector<Attribute> result;
+  if (auto strides = node.integers("strides")) {
+    result.push_back({AttributeName::strides, std::move(*strides)});
+  }
+  if (dilations) {
+    if (auto given = node.integers("dilations")) {
+      result.push_back({AttributeName::dilations, std::move(*given)});
+    }
+  }
+  const std::string auto_pad = node.string("auto_pad", "NOTSET");
+  auto pads = node.integers("pads");
+  if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
+    const std::string ours = auto_pad == "SAME_UPPER" ? "same_upper" : "same_lower";
+    result.push_back({AttributeName::auto_pad, ours});
+  } else if (auto_pad != "NOTSET" && auto_pad != "VALID") {
+    node.unsupported("auto_pad = " + auto_pad);
+  }
+  if (pads && auto_pad == "NOTSET") {
+    result.push_back({AttributeName::pads, std::move(*pads)});
+  } else if (pads &&
+             std::any_of(pads->begin(), pads->end(), [](int64_t pad) { return pad != 0; })) {
+    throw Error("attributes pads and auto_pad contradict each other", "pads of 0", auto_pad);
+  }
+  return result;
+}
+
+std::vector<Attribute> convolution_attributes(NodeImport& node, const Value* weights) {
+  check_kernel_shape(node, weights->type().shape);
+  std::vector<Attribute> result = window_attributes(node, true);
+  result.push_back({AttributeName::groups, node.integer("group", 1)});
+  return result;
 }
 
 }  // namespace refrain::onnx_import

@@ -71,4 +71,10 @@ Value* require_shape_kept(Value* result, const Value* x, std::string_view what);
 // then; null if there are none.
 Value* axes_operand(NodeImport& node, int input_since);
 
+// strides, dilations, pads and auto_pad, which all windowed ops have.
+std::vector<Attribute> window_attributes(NodeImport& node, bool dilations);
+// ... and groups: all that a convolution by `weights` has. Throws Error if attribute kernel_shape
+// does not fit them.
+std::vector<Attribute> convolution_attributes(NodeImport& node, const Value* weights);
+
 }  // namespace refrain::onnx_import

@@ -77,8 +77,9 @@ using Table = std::unordered_map<std::string_view, std::vector<OpEntry>>;
 const Table& table() {
   static const Table* const result = [] {
     auto* made = new Table;
-    for (auto family : {elementwise_ops, reduction_ops, shape_ops, indexing_ops, network_ops,
-                        normalization_ops, recurrent_ops, sequence_ops, control_ops}) {
+    for (auto family :
+         {elementwise_ops, reduction_ops, shape_ops, indexing_ops, network_ops, quantized_ops,
+          normalization_ops, recurrent_ops, sequence_ops, control_ops}) {
       for (const OpEntry& entry : family()) (*made)[entry.op].push_back(entry);
     }
     return made;

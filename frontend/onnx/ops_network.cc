@@ -1,6 +1,4 @@
 // Importers of products, convolution, pooling and dropout.
-#include <algorithm>
-
 #include "frontend/onnx/lower.h"
 #include "ir/error.h"
 
@@ -41,57 +39,9 @@ void import_einsum(NodeImport& node) {
 
 // ---- windows
 
-// strides, dilations, pads and auto_pad, which all windowed ops have.
-std::vector<Attribute> window_attributes(NodeImport& node, bool dilations) {
-  std::vector<Attribute> result;
-  if (auto strides = node.integers("strides")) {
-    result.push_back({AttributeName::strides, std::move(*strides)});
-  }
-  if (dilations) {
-    if (auto given = node.integers("dilations")) {
-      result.push_back({AttributeName::dilations, std::move(*given)});
-    }
-  }
-  const std::string auto_pad = node.string("auto_pad", "NOTSET");
-  auto pads = node.integers("pads");
-  if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
-    const std::string ours = auto_pad == "SAME_UPPER" ? "same_upper" : "same_lower";
-    result.push_back({AttributeName::auto_pad, ours});
-  } else if (auto_pad != "NOTSET" && auto_pad != "VALID") {
-    node.unsupported("auto_pad = " + auto_pad);
-  }
-  if (pads && auto_pad == "NOTSET") {
-    result.push_back({AttributeName::pads, std::move(*pads)});
-  } else if (pads &&
-             std::any_of(pads->begin(), pads->end(), [](int64_t pad) { return pad != 0; })) {
-    throw Error("attributes pads and auto_pad contradict each other", "pads of 0", auto_pad);
-  }
-  return result;
-}
-
-// The kernel's extents are the weights'; where the file also writes them down, it must write the
-// same.
-void check_kernel_shape(NodeImport& node) {
-  const auto kernel = node.integers("kernel_shape");
-  const Shape& weights = node.input(1)->type().shape;
-  if (!kernel || !weights.ranked()) return;
-  bool fits = weights.rank() == kernel->size() + 2;
-  for (size_t i = 0; fits && i < kernel->size(); ++i) {
-    fits = (*kernel)[i] >= 0 && !provably_different(weights[i + 2], (*kernel)[i]);
-  }
-  if (!fits) {
-    std::string found;
-    for (int64_t extent : *kernel) found += (found.empty() ? "" : ", ") + std::to_string(extent);
-    throw Error("attribute kernel_shape does not fit the weights", to_string(weights),
-                "[" + found + "]");
-  }
-}
-
 void import_conv(NodeImport& node) {
   require_at_most_inputs(node, 3);
-  check_kernel_shape(node);
-  std::vector<Attribute> attributes = window_attributes(node, true);
-  attributes.push_back({AttributeName::groups, node.integer("group", 1)});
+  std::vector<Attribute> attributes = convolution_attributes(node, node.input(1));
   node.set_output(
       0, node.builder().op(Op::conv, {node.input(0), node.input(1), node.optional_input(2)},
                            std::move(attributes)));
@@ -99,9 +49,7 @@ void import_conv(NodeImport& node) {
 
 void import_conv_transpose(NodeImport& node) {
   require_at_most_inputs(node, 3);
-  check_kernel_shape(node);
-  std::vector<Attribute> attributes = window_attributes(node, true);
-  attributes.push_back({AttributeName::groups, node.integer("group", 1)});
+  std::vector<Attribute> attributes = convolution_attributes(node, node.input(1));
   if (auto padding = node.integers("output_padding")) {
     attributes.push_back({AttributeName::output_padding, std::move(*padding)});
   }
