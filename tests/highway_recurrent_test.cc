@@ -1,11 +1,4 @@
 // The loop kernel against a float64 oracle, on every SIMD target that this machine runs.
-//
-// The oracle carries a bound of the f32 error beside each value. With u = 2^-24 and e(x) the bound
-// of x, a sum of n terms s = sum a_k w_k in any order has
-//   e(s) = sum e(a_k) |w_k| + (n + 1) u sum (|a_k| + e(a_k)) |w_k|,
-// an addition e(a + b) = e(a) + e(b) + u |a + b|, a product |a| e(b) + |b| e(a) + e(a) e(b) + u
-// |ab|, and a function with slope at most L and an error of n ulp L e(x) + 2 n u |f(x)|. Nothing
-// else is allowed to differ.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -16,66 +9,19 @@
 #include <vector>
 
 #include "backends/highway/recurrent.h"
-#include "backends/highway/targets.h"
-#include "hwy/targets.h"
 #include "ir/error.h"
+#include "support/bounded.h"
 
 namespace refrain::highway {
 namespace {
 
-constexpr double kUnit = 0x1p-24;
-
-// A value, and how far an f32 evaluation may be off.
-struct Bounded {
-  double value = 0, error = 0;
-};
-
-Bounded sum_of(Bounded a, Bounded b) {
-  const double sum = a.value + b.value;
-  const double error = a.error + b.error;
-  return {sum, error + kUnit * (std::abs(sum) + error)};
-}
-
-Bounded product_of(Bounded a, Bounded b) {
-  const double product = a.value * b.value;
-  const double error =
-      std::abs(a.value) * b.error + std::abs(b.value) * a.error + a.error * b.error;
-  return {product, error + kUnit * (std::abs(product) + error)};
-}
-
-Bounded function(double value, double slope, double ulps, Bounded x) {
-  const double error = slope * x.error;
-  return {value, error + 2 * ulps * kUnit * (std::abs(value) + error)};
-}
-
-Bounded evaluate(const Instruction& code, const std::vector<Bounded>& registers) {
-  const Bounded a = registers[code.operands[0]];
-  const Bounded b = registers[code.operands[1]];
-  const Bounded c = registers[code.operands[2]];
-  switch (code.operation) {
-    case Operation::constant:
-      return {code.alpha, 0};
-    case Operation::neg:
-      return {-a.value, a.error};
-    case Operation::relu:
-      return {std::max(a.value, 0.0), a.error};
-    case Operation::sigmoid:
-      return function(1 / (1 + std::exp(-a.value)), 0.25, 4, a);
-    case Operation::tanh:
-      return function(std::tanh(a.value), 1, 4, a);
-    case Operation::add:
-      return sum_of(a, b);
-    case Operation::sub:
-      return sum_of(a, {-b.value, b.error});
-    case Operation::mul:
-      return product_of(a, b);
-    case Operation::multiply_add:
-      return sum_of(product_of(a, b), c);
-    default:
-      ADD_FAILURE() << "an operation that the oracle lacks";
-      return {};
-  }
-}
+using testing::Bounded;
+using testing::choose_target;
+using testing::evaluate;
+using testing::exact;
+using testing::expect_within;
+using testing::kUnit;
+using testing::targets;
 
 // A loop with everything that a run needs. Buffers have more room than the loop may touch.
 struct Case {
@@ -91,15 +37,6 @@ struct Case {
 struct Values {
   std::vector<std::vector<Bounded>> buffers, states;
 };
-
-std::vector<std::vector<Bounded>> exact(const std::vector<std::vector<float>>& arrays) {
-  std::vector<std::vector<Bounded>> result;
-  for (const std::vector<float>& array : arrays) {
-    result.emplace_back();
-    for (const float x : array) result.back().push_back({x, 0});
-  }
-  return result;
-}
 
 class Oracle {
  public:
@@ -211,51 +148,6 @@ Results run_on_copies(const Case& c, const Run& run, bool apart = false) {
   return results;
 }
 
-// Runs the rows in parts of `part` rows each.
-Results run(const RecurrentLoop& loop, const Case& c, int64_t part, bool apart = false) {
-  return run_on_copies(
-      c,
-      [&](RecurrentLoop::Run run) {
-        for (int64_t row = 0; row < c.rows; row += part) {
-          run.row_begin = row;
-          run.row_end = std::min(row + part, c.rows);
-          loop.run(run);
-        }
-      },
-      apart);
-}
-
-// Runs each step by so many threads, one unit block after the other claimed by one of them.
-Results run_shared(const RecurrentLoop& loop, const Case& c, int workers) {
-  BlockShare share(loop.blocks(), workers);
-  return run_on_copies(c, [&](const RecurrentLoop::Run& run) {
-    share.begin();
-    std::vector<std::thread> threads;
-    for (int i = 1; i < workers; ++i) threads.emplace_back([&] { loop.run_shared(run, share); });
-    loop.run_shared(run, share);
-    for (std::thread& thread : threads) thread.join();
-  });
-}
-
-void expect_within(const std::vector<std::vector<float>>& actual,
-                   const std::vector<std::vector<Bounded>>& expected, const std::string& what) {
-  for (size_t i = 0; i < actual.size(); ++i) {
-    for (size_t j = 0; j < actual[i].size(); ++j) {
-      const Bounded& bound = expected[i][j];
-      const double error = std::abs(actual[i][j] - bound.value);
-      ASSERT_LE(error, bound.error * 1.01) << what << " " << i << " element " << j << ": expected "
-                                           << bound.value << ", found " << actual[i][j];
-    }
-  }
-}
-
-std::vector<int64_t> targets() { return hwy::SupportedAndGeneratedTargets(); }
-
-void choose_target(int64_t target) {
-  hwy::SetSupportedTargetsForTest(target);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-}
-
 // On the chosen target: right, and the same bits for any split of the rows or the steps.
 void check_loop(const RecurrentLoop& loop, const Case& c, const Values& expected) {
   const Results results = run(loop, c, c.rows);
@@ -289,7 +181,7 @@ std::string check(const Case& c) {
       SCOPED_TRACE(loop.describe());
       check_loop(loop, c, expected);
     }
-    if (testing::Test::HasFailure()) break;
+    if (::testing::Test::HasFailure()) break;
   }
   choose_target(0);
   return description;
@@ -548,7 +440,7 @@ Case random_cell(const Sizes& s, unsigned seed) {
   return std::move(c);
 }
 
-class HighwayRecurrent : public testing::TestWithParam<Sizes> {};
+class HighwayRecurrent : public ::testing::TestWithParam<Sizes> {};
 
 void expect_known(const std::string& description, const std::string& name) {
   EXPECT_NE(description.find(", " + name + ";"), std::string::npos) << description;
@@ -602,8 +494,8 @@ TEST_P(HighwayRecurrent, RandomCells) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, HighwayRecurrent, testing::ValuesIn(sizes()),
-                         [](const testing::TestParamInfo<Sizes>& tested) {
+INSTANTIATE_TEST_SUITE_P(Sizes, HighwayRecurrent, ::testing::ValuesIn(sizes()),
+                         [](const ::testing::TestParamInfo<Sizes>& tested) {
                            const Sizes& s = tested.param;
                            return "N" + std::to_string(s.units) + "K" + std::to_string(s.depth) +
                                   "B" + std::to_string(s.rows) + "T" + std::to_string(s.steps);

@@ -1,0 +1,542 @@
+#include "backends/highway/elementwise_plan.h"
+
+#include <algorithm>
+#include <bitset>
+#include <string>
+
+#include "ir/error.h"
+
+namespace refrain::highway {
+namespace {
+
+// A tile's scratch should stay in the first level cache beside what is read in place.
+constexpr int64_t kScratchFloats = 7 << 10;
+constexpr int64_t kMostScratchFloats = 4 << 20;
+constexpr int64_t kLongestChunk = 64;
+// Vectors of one step of a tile that are worth choosing an operation's code for, and more than
+// which only cost room.
+constexpr int64_t kTileVectors = 32;
+constexpr int64_t kSummedTileVectors = 4;
+// What all tiles read and write in a block of steps should stay in the second level cache.
+constexpr int64_t kBlockFloats = 96 << 10;
+
+// Of the code, and copies of what states and outputs become.
+constexpr size_t kMostNodes = 2 * kMaxRegisters;
+
+[[noreturn]] void refuse(const std::string& expected, const std::string& found) {
+  throw Error("element-wise loop is not consistent", expected, found);
+}
+
+class Planner {
+ public:
+  Planner(const ElementwiseLoopSpec& spec, int64_t target_lanes) {
+    plan_.spec = spec;
+    plan_.target_lanes = target_lanes;
+  }
+
+  ElementwisePlan run() {
+    check();
+    make_operations();
+    give_states_results();
+    give_outputs_results();
+    fuse();
+    find_recurrences();
+    order();
+    lay_out();
+    return std::move(plan_);
+  }
+
+ private:
+  struct Node {
+    PlannedOperation operation;
+    bool rows = false;  // the result varies with them
+    bool dead = false;
+  };
+
+  const ElementwiseLoopSpec& spec() const { return plan_.spec; }
+  size_t first_state() const { return spec().inputs.size(); }
+  size_t first_code() const { return first_state() + spec().states.size(); }
+  bool is_state(size_t value) const { return value >= first_state() && value < first_code(); }
+  Node* node_of(size_t value) {
+    return value < first_code() ? nullptr : &nodes_[value - first_code()];
+  }
+  bool varies_with_rows(size_t value) {
+    if (spec().rows == 1) return false;
+    if (value < first_state()) return spec().inputs[value].row_stride != 0;
+    if (is_state(value)) return spec().states[value - first_state()].final.row_stride != 0;
+    return node_of(value)->rows;
+  }
+
+  void check();
+  void check_place(const SpacePlace& place) const;
+  void make_operations();
+  void give_states_results();
+  void give_outputs_results();
+  size_t add_copy(size_t value, bool rows);
+  size_t uses(size_t value);
+  bool may_absorb(size_t user, size_t value, Form form);
+  void fuse();
+  void fuse_products(Node& node, size_t value);
+  void find_recurrences();
+  void order();
+  void lay_out();
+  int64_t allocate(int64_t chunk);
+
+  ElementwisePlan plan_;
+  std::vector<Node> nodes_;  // their results are registers from first_code() on
+  std::vector<size_t> nexts_;
+  bool sums_ = false;
+};
+
+void Planner::check_place(const SpacePlace& place) const {
+  if (place.outer_strides.size() != spec().outer.size()) {
+    refuse("a stride for each outer axis", std::to_string(place.outer_strides.size()));
+  }
+}
+
+void Planner::check() {
+  if (spec().outer.size() > kMaxOuterAxes) {
+    refuse("few outer axes", std::to_string(spec().outer.size()));
+  }
+  bool positive = spec().rows > 0 && spec().lanes > 0;
+  for (const int64_t extent : spec().outer) positive = positive && extent > 0;
+  if (!positive) refuse("a space with places", "an empty axis");
+  const size_t count = first_code() + spec().code.size();
+  if (count > kMaxRegisters) refuse("fewer registers", std::to_string(count));
+  if (spec().states.size() + spec().outputs.size() > kMaxRegisters) {
+    refuse("fewer states and outputs", std::to_string(spec().outputs.size()));
+  }
+  for (const SpacePlace& place : spec().inputs) check_place(place);
+  for (const ElementwiseLoopSpec::State& state : spec().states) {
+    check_place(state.initial);
+    check_place(state.final);
+    bool whole = spec().lanes == 1 || state.final.lane_stride != 0;
+    for (size_t i = 0; i < spec().outer.size(); ++i) {
+      whole = whole && (spec().outer[i] == 1 || state.final.outer_strides[i] != 0);
+    }
+    if (!whole) refuse("states that vary with all outer axes and lanes", "one that does not");
+    if (state.next >= count) refuse("a register of the code", std::to_string(state.next));
+    nexts_.push_back(state.next);
+  }
+  for (size_t i = 0; i < spec().code.size(); ++i) {
+    const ElementwiseLoopSpec::Code& code = spec().code[i];
+    const size_t operands = code.sums_rows ? 1 : operand_count(code.instruction.operation);
+    if (code.instruction.result != first_code() + i) {
+      refuse("results in order", std::to_string(code.instruction.result));
+    }
+    for (size_t k = 0; k < operands; ++k) {
+      if (code.instruction.operands[k] >= first_code() + i) {
+        refuse("operands from before", std::to_string(code.instruction.operands[k]));
+      }
+    }
+  }
+  for (const ElementwiseLoopSpec::Output& output : spec().outputs) {
+    check_place(output.place);
+    if (output.value >= count) refuse("a register of the code", std::to_string(output.value));
+  }
+  if (spec().lengths_axis >= static_cast<int>(spec().outer.size())) {
+    refuse("lengths of an outer axis", std::to_string(spec().lengths_axis));
+  }
+}
+
+void Planner::make_operations() {
+  for (const ElementwiseLoopSpec::Code& code : spec().code) {
+    const Instruction& instruction = code.instruction;
+    Node& node = nodes_.emplace_back();
+    PlannedOperation& operation = node.operation;
+    operation.result = first_code() + nodes_.size() - 1;
+    operation.instruction = instruction;
+    const size_t operands = code.sums_rows ? 1 : operand_count(instruction.operation);
+    for (size_t i = 0; i < operands; ++i) {
+      operation.operands[i] = instruction.operands[i];
+      node.rows = node.rows || varies_with_rows(instruction.operands[i]);
+    }
+    if (code.sums_rows) {
+      operation.form = Form::sum;
+      node.rows = false;
+      sums_ = true;
+      continue;
+    }
+    switch (instruction.operation) {
+      case Operation::constant:
+        plan_.constants.emplace_back(operation.result, instruction.alpha);
+        node.dead = true;
+        break;
+      case Operation::add:
+        operation.form = Form::add;
+        break;
+      case Operation::sub:
+        operation.form = Form::sub;
+        break;
+      case Operation::mul:
+        operation.form = Form::mul;
+        break;
+      case Operation::multiply_add:
+        operation.form = Form::multiply_add;
+        break;
+      case Operation::exp:
+        operation.post = Post::exp;
+        break;
+      case Operation::relu:
+        operation.post = Post::relu;
+        break;
+      case Operation::tanh:
+        operation.post = Post::tanh;
+        break;
+      case Operation::sigmoid:
+        operation.post = Post::sigmoid;
+        break;
+      default:
+        operation.form = Form::general;
+    }
+  }
+}
+
+// Each state's next value is an operation's result, of no other state.
+void Planner::give_states_results() {
+  for (size_t s = 0; s < nexts_.size(); ++s) {
+    const size_t next = nexts_[s];
+    const bool rows = varies_with_rows(first_state() + s);
+    const Node* node = node_of(next);
+    if (varies_with_rows(next) && !rows) {
+      refuse("a state as large as its next value", "one that does not vary with rows");
+    }
+    bool own = node && !node->dead && node->rows == rows;
+    for (size_t other = 0; other < s; ++other) own = own && nexts_[other] != next;
+    if (!own) nexts_[s] = add_copy(next, rows);
+  }
+}
+
+// An output that is an input or a constant may be one number for all lanes.
+void Planner::give_outputs_results() {
+  for (ElementwiseLoopSpec::Output& output : plan_.spec.outputs) {
+    const bool rows = spec().rows > 1 && output.place.row_stride != 0;
+    if (varies_with_rows(output.value) && !rows) {
+      refuse("an output that varies with the rows as its value does", "one that does not");
+    }
+    const Node* node = node_of(output.value);
+    const bool made = node ? !node->dead : is_state(output.value);
+    if (!made) output.value = add_copy(output.value, rows);
+  }
+}
+
+size_t Planner::add_copy(size_t value, bool rows) {
+  Node& copy = nodes_.emplace_back();
+  copy.operation.operands[0] = value;
+  copy.operation.result = first_code() + nodes_.size() - 1;
+  copy.rows = rows;
+  return copy.operation.result;
+}
+
+size_t Planner::uses(size_t value) {
+  size_t count = 0;
+  for (const Node& node : nodes_) {
+    if (node.dead) continue;
+    for (size_t i = 0; i < operand_count(node.operation); ++i) {
+      count += node.operation.operands[i] == value;
+    }
+  }
+  for (const size_t next : nexts_) count += next == value;
+  for (const ElementwiseLoopSpec::Output& output : spec().outputs) count += output.value == value;
+  return count;
+}
+
+// Whether a value of this form, and no more, is computed for nothing but this user, and not more
+// often there.
+bool Planner::may_absorb(size_t user, size_t value, Form form) {
+  const Node* node = node_of(value);
+  return node && !node->dead && node->operation.form == form &&
+         node->operation.post == Post::none && uses(value) == 1 &&
+         (node->rows == varies_with_rows(user) || node_of(user)->operation.form == Form::sum);
+}
+
+void Planner::fuse_products(Node& node, size_t value) {
+  PlannedOperation& operation = node.operation;
+  if (operation.form == Form::add) {
+    for (size_t i = 0; i < 2; ++i) {
+      const size_t product = operation.operands[i], other = operation.operands[1 - i];
+      if (!may_absorb(value, product, Form::mul)) continue;
+      Node& absorbed = *node_of(product);
+      absorbed.dead = true;
+      operation.form = Form::multiply_add;
+      operation.operands[0] = absorbed.operation.operands[0];
+      operation.operands[1] = absorbed.operation.operands[1];
+      operation.operands[2] = other;
+      break;
+    }
+  }
+  if (operation.form == Form::multiply_add && may_absorb(value, operation.operands[2], Form::mul)) {
+    Node& absorbed = *node_of(operation.operands[2]);
+    absorbed.dead = true;
+    operation.form = Form::multiply_add_product;
+    operation.operands[2] = absorbed.operation.operands[0];
+    operation.operands[3] = absorbed.operation.operands[1];
+  }
+}
+
+void Planner::fuse() {
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    Node& node = nodes_[i];
+    if (node.dead) continue;
+    const size_t value = first_code() + i;
+    PlannedOperation& operation = node.operation;
+    if (operation.form == Form::add || operation.form == Form::multiply_add) {
+      fuse_products(node, value);
+    } else if (operation.form == Form::sum && may_absorb(value, operation.operands[0], Form::mul)) {
+      Node& absorbed = *node_of(operation.operands[0]);
+      absorbed.dead = true;
+      operation.form = Form::sum_product;
+      operation.operands[0] = absorbed.operation.operands[0];
+      operation.operands[1] = absorbed.operation.operands[1];
+    } else if (operation.form == Form::copy && operation.post != Post::none) {
+      for (size_t form = 0; form < kMapForms; ++form) {
+        if (!may_absorb(value, operation.operands[0], static_cast<Form>(form))) continue;
+        Node& absorbed = *node_of(operation.operands[0]);
+        absorbed.dead = true;
+        operation.form = absorbed.operation.form;
+        std::copy_n(absorbed.operation.operands, 4, operation.operands);
+        break;
+      }
+    }
+  }
+}
+
+// Brings the state of a known recurrence to its place among the operands.
+void Planner::find_recurrences() {
+  for (size_t s = 0; s < nexts_.size(); ++s) {
+    PlannedOperation& operation = node_of(nexts_[s])->operation;
+    const size_t state = first_state() + s;
+    size_t* const operands = operation.operands;
+    size_t reads = 0;
+    for (size_t i = 0; i < operand_count(operation); ++i) reads += operands[i] == state;
+    if (reads != 1 || operation.post == Post::exp || operation.post == Post::sigmoid) continue;
+    switch (operation.form) {
+      case Form::add:
+        if (operands[0] == state) std::swap(operands[0], operands[1]);
+        operation.recurrence = Recurrence::add;
+        break;
+      case Form::multiply_add:
+        if (operands[0] == state) std::swap(operands[0], operands[1]);
+        operation.recurrence =
+            operands[1] == state ? Recurrence::multiply_add : Recurrence::accumulate;
+        break;
+      case Form::multiply_add_product:
+        if (operands[2] == state || operands[3] == state) {
+          std::swap(operands[0], operands[2]);
+          std::swap(operands[1], operands[3]);
+        }
+        if (operands[0] == state) std::swap(operands[0], operands[1]);
+        operation.recurrence = Recurrence::multiply_add_product;
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+// Operations that wait for each other over time are one group; groups come after what they read,
+// states too.
+void Planner::order() {
+  const size_t count = nodes_.size();
+  std::vector<std::bitset<kMostNodes>> reaches(count);  // from a node to what waits for it
+  for (size_t i = 0; i < count; ++i) {
+    if (nodes_[i].dead) continue;
+    for (size_t k = 0; k < operand_count(nodes_[i].operation); ++k) {
+      size_t value = nodes_[i].operation.operands[k];
+      if (is_state(value)) value = nexts_[value - first_state()];
+      if (value >= first_code() && !nodes_[value - first_code()].dead) {
+        reaches[value - first_code()].set(i);
+      }
+    }
+  }
+  for (size_t via = 0; via < count; ++via) {
+    for (size_t i = 0; i < count; ++i) {
+      if (reaches[i][via]) reaches[i] |= reaches[via];
+    }
+  }
+  std::vector<bool> done(count);
+  size_t left = 0;
+  for (size_t i = 0; i < count; ++i) {
+    done[i] = nodes_[i].dead;
+    left += !done[i];
+  }
+  const auto together = [&](size_t a, size_t b) {
+    return a == b || (reaches[a][b] && reaches[b][a]);
+  };
+  while (left > 0) {
+    for (size_t first = 0; first < count; ++first) {
+      if (done[first]) continue;
+      bool ready = true;
+      for (size_t i = 0; i < count && ready; ++i) {
+        ready = done[i] || !reaches[i][first] || together(i, first);
+      }
+      if (!ready) continue;
+      OperationGroup group{plan_.operations.size(), 0, reaches[first][first]};
+      for (size_t i = 0; i < count; ++i) {
+        if (done[i] || !together(i, first)) continue;
+        plan_.operations.push_back(nodes_[i].operation);
+        done[i] = true;
+        --left;
+      }
+      group.end = plan_.operations.size();
+      plan_.groups.push_back(group);
+    }
+  }
+}
+
+// Gives registers their places in scratch for chunks of so many steps. Returns the floats needed.
+int64_t Planner::allocate(int64_t chunk) {
+  int64_t end = 0;
+  const auto take = [&](int64_t floats) {
+    const int64_t begin = end;
+    end += (floats + 15) / 16 * 16;
+    return begin;
+  };
+  const int64_t tile_lanes = plan_.tile_lanes(), lanes = plan_.target_lanes;
+  plan_.registers.assign(first_code() + nodes_.size(), {});
+  for (size_t i = 0; i < spec().inputs.size(); ++i) {
+    const SpacePlace& input = spec().inputs[i];
+    RegisterPlace& place = plan_.registers[i];
+    place.one_vector = input.lane_stride == 0 || spec().lanes == 1;
+    if (!place.one_vector && input.lane_stride == 1 && spec().lanes % lanes == 0) continue;
+    const int64_t width = place.one_vector ? lanes : tile_lanes;
+    const int64_t rows = varies_with_rows(i) ? plan_.tile_rows : 1;
+    place.row = rows > 1 ? width : 0;
+    place.step = input.time_stride != 0 ? rows * width : 0;
+    place.offset = take(input.time_stride != 0 ? chunk * rows * width : rows * width);
+  }
+  for (const auto& [value, number] : plan_.constants) {
+    plan_.registers[value] = {take(lanes), 0, 0, true};
+  }
+  const auto result_place = [&](size_t value) {
+    const bool rows = varies_with_rows(value);
+    RegisterPlace place;
+    place.row = rows ? tile_lanes : 0;
+    place.step = (rows ? plan_.tile_rows : 1) * tile_lanes;
+    return place;
+  };
+  // A state's values of all steps follow each other, from before the first one on.
+  for (size_t s = 0; s < nexts_.size(); ++s) {
+    RegisterPlace place = result_place(first_state() + s);
+    place.offset = take((chunk + 1) * place.step);
+    plan_.registers[first_state() + s] = place;
+    place.offset += place.step;
+    plan_.registers[nexts_[s]] = place;
+  }
+  // The last group that reads each value.
+  std::vector<size_t> last(plan_.registers.size(), 0);
+  for (size_t g = 0; g < plan_.groups.size(); ++g) {
+    for (size_t i = plan_.groups[g].begin; i < plan_.groups[g].end; ++i) {
+      const PlannedOperation& operation = plan_.operations[i];
+      for (size_t k = 0; k < operand_count(operation); ++k) last[operation.operands[k]] = g;
+    }
+  }
+  for (const ElementwiseLoopSpec::Output& output : spec().outputs) {
+    last[output.value] = plan_.groups.size();
+  }
+  struct Free {
+    int64_t offset, floats;
+    size_t group;  // the last that reads it
+  };
+  std::vector<Free> taken;
+  for (size_t g = 0; g < plan_.groups.size(); ++g) {
+    for (size_t i = plan_.groups[g].begin; i < plan_.groups[g].end; ++i) {
+      const size_t value = plan_.operations[i].result;
+      if (plan_.registers[value].offset >= 0) continue;
+      RegisterPlace place = result_place(value);
+      const int64_t floats = chunk * place.step;
+      const auto reused = std::find_if(taken.begin(), taken.end(), [&](const Free& other) {
+        return other.group < g && other.floats == floats;
+      });
+      if (reused != taken.end()) {
+        place.offset = reused->offset;
+        reused->group = last[value];
+      } else {
+        place.offset = take(floats);
+        taken.push_back({place.offset, floats, last[value]});
+      }
+      plan_.registers[value] = place;
+    }
+  }
+  plan_.spill = end;
+  for (const PlannedOperation& operation : plan_.operations) {
+    if (operation.form != Form::general) continue;
+    take(3 * chunk * plan_.tile_rows * tile_lanes);
+    break;
+  }
+  return end;
+}
+
+void Planner::lay_out() {
+  const int64_t lanes = plan_.target_lanes;
+  const int64_t lane_vectors = (spec().lanes + lanes - 1) / lanes;
+  bool whole_rows = sums_;
+  for (size_t s = 0; s < nexts_.size(); ++s) {
+    whole_rows = whole_rows || !varies_with_rows(first_state() + s);
+  }
+  if (spec().rows == 1 || !whole_rows) {
+    plan_.vectors = std::min(lane_vectors, kTileVectors);
+    plan_.tile_rows = std::clamp<int64_t>(kTileVectors / plan_.vectors, 1, spec().rows);
+  } else {
+    plan_.tile_rows = spec().rows;
+    plan_.vectors = std::clamp<int64_t>(kTileVectors / spec().rows, 1,
+                                        std::min(lane_vectors, kSummedTileVectors));
+  }
+  for (const int64_t extent : spec().outer) plan_.outer_count *= extent;
+  plan_.row_tiles = (spec().rows + plan_.tile_rows - 1) / plan_.tile_rows;
+  plan_.lane_tiles = (lane_vectors + plan_.vectors - 1) / plan_.vectors;
+
+  plan_.chunk = kLongestChunk;
+  while (plan_.chunk > 1 && allocate(plan_.chunk) > kScratchFloats) plan_.chunk /= 2;
+  plan_.scratch_floats = allocate(plan_.chunk);
+  if (plan_.scratch_floats > kMostScratchFloats) {
+    throw Error("tiles of an element-wise loop take too much memory",
+                "at most " + std::to_string(kMostScratchFloats) + " floats",
+                std::to_string(plan_.scratch_floats));
+  }
+
+  // Floats that a step of all tiles moves.
+  int64_t moved = 0;
+  const auto add = [&](const SpacePlace& place) {
+    if (place.time_stride == 0) return;
+    int64_t floats = 1;
+    for (size_t i = 0; i < spec().outer.size(); ++i) {
+      if (place.outer_strides[i] != 0) floats *= spec().outer[i];
+    }
+    if (place.row_stride != 0) floats *= spec().rows;
+    if (place.lane_stride != 0) floats *= spec().lanes;
+    moved += floats;
+  };
+  for (const SpacePlace& input : spec().inputs) add(input);
+  for (const ElementwiseLoopSpec::Output& output : spec().outputs) add(output.place);
+  plan_.block =
+      std::max(plan_.chunk, kBlockFloats / std::max<int64_t>(1, moved) / plan_.chunk * plan_.chunk);
+}
+
+}  // namespace
+
+size_t operand_count(const PlannedOperation& operation) {
+  switch (operation.form) {
+    case Form::copy:
+    case Form::sum:
+      return 1;
+    case Form::add:
+    case Form::sub:
+    case Form::mul:
+    case Form::sum_product:
+      return 2;
+    case Form::multiply_add:
+      return 3;
+    case Form::multiply_add_product:
+      return 4;
+    case Form::general:
+      return operand_count(operation.instruction.operation);
+  }
+  return 0;
+}
+
+ElementwisePlan plan_elementwise(const ElementwiseLoopSpec& spec, int64_t target_lanes) {
+  return Planner(spec, target_lanes).run();
+}
+
+}  // namespace refrain::highway
