@@ -97,14 +97,22 @@ HWY_NOINLINE void MapPlaces(const LoopArguments& arguments, LoopExtents extents)
       if constexpr (kOperands > 2) c = in[2].data + t * in[2].step + r * in[2].row;
       if constexpr (kOperands > 3) e = in[3].data + t * in[3].step + r * in[3].row;
       float* HWY_RESTRICT y = out.data + t * out.step + r * out.row;
-      for (int64_t i = 0; i < inner; ++i) {
+      const auto at = [&](int64_t i) HWY_ATTR {
         const auto va = hn::LoadU(d, a + i * sa);
         auto vb = va, vc = va, ve = va;
         if constexpr (kOperands > 1) vb = hn::LoadU(d, b + i * sb);
         if constexpr (kOperands > 2) vc = hn::LoadU(d, c + i * sc);
         if constexpr (kOperands > 3) ve = hn::LoadU(d, e + i * sd);
         hn::StoreU(ApplyPost<post>(d, Combine<form>(va, vb, vc, ve)), d, y + i * sr);
+      };
+      int64_t i = 0;
+      for (; i + 4 <= inner; i += 4) {
+        at(i);
+        at(i + 1);
+        at(i + 2);
+        at(i + 3);
       }
+      for (; i < inner; ++i) at(i);
     }
   }
 }

@@ -10,12 +10,12 @@ namespace refrain::highway {
 namespace {
 
 // A tile's scratch should stay in the first level cache beside what is read in place.
-constexpr int64_t kScratchFloats = 7 << 10;
+constexpr int64_t kScratchFloats = 20 << 10;
 constexpr int64_t kMostScratchFloats = 4 << 20;
 constexpr int64_t kLongestChunk = 64;
 // Vectors of one step of a tile that are worth choosing an operation's code for, and more than
 // which only cost room.
-constexpr int64_t kTileVectors = 32;
+constexpr int64_t kTileVectors = 64;
 constexpr int64_t kSummedTileVectors = 4;
 // What all tiles read and write in a block of steps should stay in the second level cache.
 constexpr int64_t kBlockFloats = 96 << 10;

@@ -130,7 +130,49 @@ HWY_INLINE V ExpOfSum(D d, V high, V low) {
                         x);
 }
 
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+// x * 2^floor(n), rounded once and with overflow and underflow as they should be.
+template <class V>
+HWY_INLINE V ScaleByPowerOfTwo(V x, V n) {
+  if constexpr (sizeof(x.raw) == sizeof(__m512)) {
+    return V{_mm512_scalef_ps(x.raw, n.raw)};
+  } else if constexpr (sizeof(x.raw) == sizeof(__m256)) {
+    return V{_mm256_scalef_ps(x.raw, n.raw)};
+  } else {
+    return V{_mm_scalef_ps(x.raw, n.raw)};
+  }
+}
+
+// Through sixteenths of powers of two from a table that a permutation of lanes reads: x = n * ln 2
+// + r with a multiple n of 1/16, whose fraction is in the low bits of the shifted sum, and r small
+// enough for three terms.
+template <class D, class V, hwy::EnableIf<hn::MaxLanes(D()) == 16>* = nullptr>
+HWY_INLINE V Exp(D d, V x) {
+  HWY_ALIGN static constexpr float kTable[] = {1.0f,        1.04427373f, 1.09050775f, 1.13878858f,
+                                               1.18920708f, 1.24185777f, 1.29683959f, 1.35425556f,
+                                               1.41421354f, 1.47682619f, 1.54221082f, 1.61049032f,
+                                               1.68179286f, 1.75625217f, 1.83400810f, 1.91520655f};
+  const hn::RebindToSigned<D> di;
+  // Beyond these all results are infinite or 0.
+  const V bounded = Clamp(d, x, -104.0f, 89.0f);
+  const V round = hn::Set(d, 786432.0f);  // 1.5 * 2^19
+  const V shifted = hn::MulAdd(bounded, hn::Set(d, 1.44269502f), round);
+  const V n = hn::Sub(shifted, round);
+  const V high = hn::NegMulAdd(n, hn::Set(d, 0.693147182f), bounded);
+  const V r = hn::MulAdd(n, hn::Set(d, 1.90465421e-9f), high);
+  // e^r - 1, where the second coefficient makes up for the first term that is left out.
+  constexpr float kLargest = 0.346573591f / 16;
+  const V second = hn::Set(d, 0.5f + kLargest * kLargest * 0.0345178f);
+  const V series = hn::MulAdd(hn::Mul(r, r), hn::MulAdd(r, hn::Set(d, 0.166666672f), second), r);
+  const V table = hn::Load(d, kTable);
+  // The permutation looks at the low four bits alone.
+  const V entry = V{_mm512_permutexvar_ps(hn::BitCast(di, shifted).raw, table.raw)};
+  return ScaleByPowerOfTwo(hn::MulAdd(entry, series, entry), n);
+}
+template <class D, class V, hwy::EnableIf<hn::MaxLanes(D()) != 16>* = nullptr>
+#else
 template <class D, class V>
+#endif
 HWY_INLINE V Exp(D d, V x) {
   return ExpOfSum(d, x, hn::Zero(d));
 }
@@ -266,7 +308,7 @@ HWY_INLINE V ExpM1OfNegative(D d, V x) {
 // fractional argument is u itself, or (u - 1) / 2 where 1 + u is above sqrt(2).
 template <class D, class V>
 HWY_INLINE V Softplus(D d, V x) {
-  const V u = Exp(d, hn::Neg(hn::Abs(x)));
+  const V u = ExpOfSum(d, hn::Neg(hn::Abs(x)), hn::Zero(d));
   const V one = hn::Set(d, 1.0f);
   const auto large = hn::Gt(u, hn::Set(d, 0.414213562f));
   const V f = hn::IfThenElse(large, hn::Mul(hn::Sub(u, one), hn::Set(d, 0.5f)), u);
