@@ -148,6 +148,32 @@ Results run_on_copies(const Case& c, const Run& run, bool apart = false) {
   return results;
 }
 
+// Runs the rows in parts of `part` rows each.
+Results run(const RecurrentLoop& loop, const Case& c, int64_t part, bool apart = false) {
+  return run_on_copies(
+      c,
+      [&](RecurrentLoop::Run run) {
+        for (int64_t row = 0; row < c.rows; row += part) {
+          run.row_begin = row;
+          run.row_end = std::min(row + part, c.rows);
+          loop.run(run);
+        }
+      },
+      apart);
+}
+
+// Runs each step by so many threads, one unit block after the other claimed by one of them.
+Results run_shared(const RecurrentLoop& loop, const Case& c, int workers) {
+  BlockShare share(loop.blocks(), workers);
+  return run_on_copies(c, [&](const RecurrentLoop::Run& run) {
+    share.begin();
+    std::vector<std::thread> threads;
+    for (int i = 1; i < workers; ++i) threads.emplace_back([&] { loop.run_shared(run, share); });
+    loop.run_shared(run, share);
+    for (std::thread& thread : threads) thread.join();
+  });
+}
+
 // On the chosen target: right, and the same bits for any split of the rows or the steps.
 void check_loop(const RecurrentLoop& loop, const Case& c, const Values& expected) {
   const Results results = run(loop, c, c.rows);

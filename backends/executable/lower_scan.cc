@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "backends/executable/elementwise_form.h"
+#include "backends/executable/elementwise_step.h"
 #include "backends/executable/loop_form.h"
 #include "backends/executable/loop_step.h"
 #include "backends/executable/recurrent_cell.h"
@@ -135,6 +137,49 @@ std::unique_ptr<LoopStep> make_loop(const LoopForm& form, int threads) {
   }
 }
 
+bool has_products(const LoopForm& form) {
+  const auto& stages = form.spec.stages;
+  return std::any_of(stages.begin(), stages.end(),
+                     [](const highway::Stage& stage) { return stage.gates > 0; });
+}
+
+// A constant of the body has no steps that would give it a place.
+void place_constant(Lowering& lowering, const Node& node, const Value* value) {
+  if (!value || value->region() == node.parent()) return;
+  lowering.set_place(value, lowering.storage().constant(
+                                value->node()->attribute<TensorPtr>(AttributeName::value)));
+}
+
+// Whether a scan is an element-wise loop, then lowered.
+bool lower_elementwise(Lowering& lowering, const ScanView& view, const Node& node, int64_t count,
+                       Steps& steps) {
+  const std::optional<ElementwiseForm> form = find_elementwise_form(lowering, node, count);
+  if (!form) return false;
+  std::unique_ptr<ElementwiseStep> step;
+  try {
+    step = std::make_unique<ElementwiseStep>(form->spec, count, form->backward,
+                                             lowering.options().threads);
+  } catch (const Error&) {
+    return false;  // it passes a limit of the kernel
+  }
+  for (size_t i = 0; i < node.operand_count(); ++i) lowering.need(node.operand(i), steps);
+  for (size_t i = 0; i < view.states(); ++i) lowering.allocate(view.final_state(i));
+  for (size_t i = 0; i < view.stacked(); ++i) lowering.allocate(view.stacked_result(i));
+  for (const SpaceBuffer& buffer : form->buffers) {
+    place_constant(lowering, node, buffer.value);
+    const Place place = lowering.place(buffer.value);
+    buffer.written ? step->writes(place) : step->reads(place);
+  }
+  step->add_scratch(lowering.storage().arena(step->scratch_bytes()));
+  if (view.has_lengths()) {
+    const Value& lengths = *view.lengths();
+    step->add_lengths(lowering.place(&lengths), lengths.type().element,
+                      element_count(extents_of(lengths)));
+  }
+  lowering.append(steps, std::move(step));
+  return true;
+}
+
 void lower_to_kernel(Lowering& lowering, const ScanView& view, const Node& node, LoopForm& form,
                      const std::optional<RecurrentCell>& cell, std::unique_ptr<LoopStep> step,
                      Steps& steps) {
@@ -144,12 +189,7 @@ void lower_to_kernel(Lowering& lowering, const ScanView& view, const Node& node,
   for (size_t i = 0; i < view.states(); ++i) lowering.allocate(view.final_state(i));
   for (size_t i = 0; i < view.stacked(); ++i) lowering.allocate(view.stacked_result(i));
   for (const LoopBuffer& buffer : form.buffers) {
-    if (buffer.value && buffer.value->region() != node.parent()) {
-      // A constant of the body, which has no steps that would give it a place.
-      lowering.set_place(
-          buffer.value,
-          storage.constant(buffer.value->node()->attribute<TensorPtr>(AttributeName::value)));
-    }
+    place_constant(lowering, node, buffer.value);
     if (buffer.fed) {
       step->writes(storage.arena(bytes_of(*buffer.value) / form.shape.steps * form.shape.chunk));
     } else if (buffer.temporary > 0) {
@@ -269,6 +309,9 @@ void lower_scan(Lowering& lowering, const Node& node, Steps& steps) {
       // be oneDNN's.
       need_operands();
       form = find_loop_form(lowering, node, count);
+    }
+    if (!form || !has_products(*form)) {
+      if (lower_elementwise(lowering, view, node, count, steps)) return;
     }
     std::unique_ptr<LoopStep> step = form ? make_loop(*form, options.threads) : nullptr;
     if (step) return lower_to_kernel(lowering, view, node, *form, cell, std::move(step), steps);

@@ -329,7 +329,7 @@ void RunTiles(const ElementwisePlan& plan, const ElementwiseLoop::Run& run) {
   }
 }
 
-ElementwiseKernel kernel() {
+ElementwiseKernel ElementwiseKernelOfTarget() {
   return {hwy::TargetName(HWY_TARGET), static_cast<int64_t>(hn::Lanes(LoopTag())), RunTiles};
 }
 
@@ -339,7 +339,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace refrain::highway {
 namespace {
-HWY_EXPORT(kernel);
+HWY_EXPORT(ElementwiseKernelOfTarget);
 }
 
 struct ElementwiseLoop::Prepared {
@@ -348,7 +348,7 @@ struct ElementwiseLoop::Prepared {
 };
 
 ElementwiseLoop::ElementwiseLoop(const ElementwiseLoopSpec& spec) {
-  const ElementwiseKernel chosen = HWY_DYNAMIC_DISPATCH(kernel)();
+  const ElementwiseKernel chosen = HWY_DYNAMIC_DISPATCH(ElementwiseKernelOfTarget)();
   prepared_ = std::make_unique<Prepared>(Prepared{chosen, plan_elementwise(spec, chosen.lanes)});
 }
 
