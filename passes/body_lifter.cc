@@ -76,6 +76,9 @@ Dependence BodyLifter::classify(const Node& node) const {
 }
 
 bool BodyLifter::expands(const Node& node) const {
+  // What a table of constants makes of a slice may leave if it isn't much more, as one pass over
+  // all steps is quicker than many. Conditions leave in any case: few kernels for loops have them.
+  constexpr double kMaxGrowth = 4;
   size_t lifted = 0;
   double read = 0, made = 0;
   for (size_t i = 0; i < node.operand_count(); ++i) {
@@ -84,7 +87,9 @@ bool BodyLifter::expands(const Node& node) const {
     ++lifted;
   }
   for (size_t i = 0; i < node.result_count(); ++i) made += weight(*node.result(i));
-  return lifted > 1 && made > read;
+  if (lifted > 1) return made > read;
+  return is_elementwise(node.op()) && is_float(node.result()->type().element) &&
+         made > kMaxGrowth * read;
 }
 
 std::vector<bool> BodyLifter::lifted_operands(const Node& node) const {

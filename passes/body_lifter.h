@@ -58,8 +58,9 @@ class BodyLifter {
 
  private:
   Dependence classify(const Node& node) const;
-  // Whether a node makes more out of several slices than they are, like an outer product, which
-  // over all steps at once would take memory that nobody asked for.
+  // Whether a node makes more out of several slices than they are, like an outer product, or much
+  // more out of one by broadcasting, which over all steps at once would take memory that nobody
+  // asked for.
   bool expands(const Node& node) const;
   std::vector<bool> lifted_operands(const Node& node) const;
 

@@ -247,6 +247,26 @@ TEST(Hoist, OuterProductsOfSlicesStay) {
       "%a = reduce_sum(%o, %j) {keep_dims = false} : f64[2, 4]");
 }
 
+// A step of a selective state space: decays of all channels and states of the steps of each
+// channel.
+TEST(Hoist, BroadcastsThatMakeMuchMoreStay) {
+  const auto body = [](const std::string& states) {
+    return "%k = constant i64[1] (2)\n %u = unsqueeze(%xt, %k) : f64[2, 4, 1]\n"
+           "%c = constant f64[4, " +
+           states +
+           "] splat(-0.5)\n"
+           "%o = mul(%u, %c) : f64[2, 4, " +
+           states +
+           "]\n"
+           "%e = exp(%o) : f64[2, 4, " +
+           states +
+           "]\n"
+           "%a = reduce_sum(%e, %k) {keep_dims = false} : f64[2, 4]";
+  };
+  expect_kept(body("5"));
+  expect_emptied(body("4"));
+}
+
 // What is not known of an argument of a body that never runs may contradict its operand.
 TEST(Hoist, BodiesThatDoNotFitAreLeftAlone) {
   expect_unchanged("hoist", R"(graph @g (%x: f64[T, 2, 5], %h0: f64[2, 3]) {
