@@ -19,6 +19,8 @@ struct PassContext {
   int64_t max_folded_bytes = int64_t{16} << 20;
   // Most nodes that `unroll` may make.
   int64_t max_unrolled_nodes = 4'000'000;
+  // Where passes say what people may want to know of their work, a line each; may be null.
+  std::vector<std::string>* notes = nullptr;
 };
 
 // One rewrite. `run` returns whether it changed anything, truthfully; it leaves the graph valid.

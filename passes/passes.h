@@ -80,6 +80,13 @@ bool sink(Graph& graph, const PassContext& context);
 // PassContext::max_unrolled_nodes.
 bool unroll(Graph& graph, const PassContext& context);
 
+// Makes scans of what tracing has unrolled: finds chains of nodes of one kind, what belongs to them
+// in every iteration, and what they read: states, invariants, elements of tensors that are scanned.
+// Each scan is proved: unrolled again it is the nodes that it takes the place of, up to constants
+// that fold in the first iteration. Where that fails the graph stays as it was. Says in
+// PassContext::notes what it found.
+bool roll(Graph& graph, const PassContext& context);
+
 // Makes every f32, f16 and bf16 an f64, inputs and outputs too: the same graph in more precision,
 // as an oracle.
 bool widen(Graph& graph, const PassContext& context);

@@ -1,0 +1,122 @@
+#include "passes/restack.h"
+
+#include <optional>
+#include <vector>
+
+#include "ir/builder.h"
+#include "ir/control.h"
+#include "passes/element.h"
+#include "passes/lift.h"
+#include "passes/refine.h"
+
+namespace refrain::passes::internal {
+namespace {
+
+// An element that a concatenation along `axis` takes in with an extent of 1 there.
+std::optional<Element> stacked_element(const Value* part, size_t axis) {
+  const Node* node = part->node();
+  if (!node || !part->type().shape.ranked()) return {};
+  if (node->op() == Op::unsqueeze) {
+    const auto axes = constant_ints(node->operand(1));
+    if (!axes || axes->size() != 1) return {};
+    if (normalize_axis((*axes)[0], part->type().shape.rank()) != axis) return {};
+    auto element = element_of(node->operand(0));
+    return element && !element->keeps_axis ? element : std::nullopt;
+  }
+  auto element = element_of(part);
+  return element && element->keeps_axis && element->axis == axis ? element : std::nullopt;
+}
+
+// A view of [B, H] as [1, B, H] that a reshape made.
+void reshapes_to_unsqueezes(Node& concat, size_t axis) {
+  for (size_t i = 0; i < concat.operand_count(); ++i) {
+    const Value* part = concat.operand(i);
+    const Node* node = part->node();
+    if (!node || node->op() != Op::reshape) continue;
+    Value* from = node->operand(0);
+    const Shape &inner = from->type().shape, &outer = part->type().shape;
+    if (!inner.ranked() || !outer.ranked() || inner.rank() + 1 != outer.rank()) continue;
+    std::vector<Dim> dims = inner.dims();
+    dims.insert(dims.begin() + static_cast<std::ptrdiff_t>(axis), Dim(1));
+    bool same = true;
+    for (size_t k = 0; k < dims.size(); ++k) same = same && provably_equal(dims[k], outer[k]);
+    if (!same || !element_of(from)) continue;
+    Builder builder(*concat.parent(), &concat);
+    builder.set_node_name(node->name());
+    concat.set_operand(i, builder.unsqueeze(from, {static_cast<int64_t>(axis)}));
+  }
+}
+
+Value* whole_of(Node& concat) {
+  const Value* result = concat.result();
+  if (!result->type().shape.ranked() || concat.operand_count() < 2) return nullptr;
+  const size_t axis =
+      normalize_axis(concat.integer(AttributeName::axis), result->type().shape.rank());
+  reshapes_to_unsqueezes(concat, axis);
+  std::optional<Element> first;
+  for (size_t i = 0; i < concat.operand_count(); ++i) {
+    auto element = stacked_element(concat.operand(i), axis);
+    if (!element) return nullptr;
+    if (!first) first = element;
+    if (element->whole != first->whole || element->axis != first->axis ||
+        element->keeps_axis != first->keeps_axis ||
+        element->index != first->index + static_cast<int64_t>(i)) {
+      return nullptr;
+    }
+  }
+  const auto count = static_cast<int64_t>(concat.operand_count());
+  const Dim extent = first->whole->type().shape[first->axis];
+  if (!extent.is_constant()) return nullptr;
+  Builder builder(*concat.parent(), &concat);
+  builder.set_node_name(concat.name());
+  Value* whole = first->whole;
+  if (first->index != 0 || extent.extent() != count) {
+    whole =
+        builder.slice(whole, static_cast<int64_t>(first->axis), first->index, first->index + count);
+  }
+  return move_axis(builder, whole, first->axis, axis);
+}
+
+// The scan's final state that a value, the last element of what it stacks of it, is.
+Value* final_state_of(const Node& node) {
+  const auto element = element_of(node.result());
+  if (!element || element->keeps_axis || !element->whole->node()) return nullptr;
+  const Node& made = *element->whole->node();
+  if (made.op() != Op::scan) return nullptr;
+  const ScanView scan(made);
+  const size_t result = element->whole->index();
+  if (result < scan.states() || scan.has_lengths()) return nullptr;
+  const ScanSlot slot = scan.stack_slot(result - scan.states());
+  const Shape& shape = element->whole->type().shape;
+  const Dim extent = shape[element->axis];
+  if (normalize_axis(slot.axis, shape.rank()) != element->axis || !extent.is_constant())
+    return nullptr;
+  if (element->index != (slot.reverse ? 0 : extent.extent() - 1)) return nullptr;
+  const Value* slice = scan.stacked_slice(result - scan.states());
+  for (size_t i = 0; i < scan.states(); ++i) {
+    if (scan.next_state(i) == slice) return scan.final_state(i);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool restack(Region& region) {
+  bool changed = false;
+  for (Node *node = region.first(), *next = nullptr; node; node = next) {
+    next = node->next();
+    if (node->op() == Op::concat && !node->unused()) {
+      if (Value* whole = whole_of(*node); whole && replace_value(node->result(), whole)) {
+        region.erase(node);
+        changed = true;
+      }
+    }
+  }
+  for (Node* node = region.first(); node; node = node->next()) {
+    if (node->op() != Op::gather || node->unused()) continue;
+    if (Value* state = final_state_of(*node)) changed |= replace_value(node->result(), state);
+  }
+  return changed;
+}
+
+}  // namespace refrain::passes::internal
