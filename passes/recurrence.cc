@@ -11,6 +11,8 @@ using Kind = MemberOperand::Kind;
 
 // Most members of a recurrence; a body of more is none.
 constexpr size_t kMaxMembers = 10'000;
+// Most nodes that one that follows from the recurrence may need besides it.
+constexpr size_t kMaxReaderNodes = 200;
 // Most readers of one value that are looked at for going on with it.
 constexpr int kMaxReaders = 64;
 
@@ -166,17 +168,31 @@ std::string Recurrence::classify(size_t index, size_t operand) {
   return {};
 }
 
-// Whether both nodes read alike, of the recurrence only what is known already.
-bool Recurrence::reads_known(const Node& a, const Node& b) {
-  for (size_t i = 0; i < a.operand_count(); ++i) {
-    MemberOperand found;
-    if (classify_outer(a.operand(i), b.operand(i), found)) continue;
-    const Value *x = a.operand(i), *y = b.operand(i);
-    if (!x || !y || x->index() != y->index()) return false;
-    const Place *first = place(x->node()), *second = place(y->node());
-    if (!first || !second || first->member != second->member ||
-        second->number != first->number + 1) {
+// Two nodes alike and all that they need besides the recurrence and what is outside for certain.
+// False if that has no end or goes over from one iteration to the next: then they belong to
+// another recurrence.
+bool Recurrence::collect(Node* a, Node* b, Pairs& pairs) const {
+  std::unordered_set<const Node*> first, second;
+  const auto add = [&](Node* p, Node* q) {
+    if (first.contains(p) && second.contains(q)) return true;
+    if (p == q || pairs.size() >= kMaxReaderNodes || !free(p) || !free(q) || !same_kind(*p, *q))
       return false;
+    first.insert(p);
+    second.insert(q);
+    pairs.emplace_back(p, q);
+    return !first.contains(q) && !second.contains(p);
+  };
+  if (!add(a, b)) return false;
+  for (size_t k = 0; k < pairs.size(); ++k) {
+    const auto [p, q] = pairs[k];
+    for (size_t i = 0; i < p->operand_count(); ++i) {
+      MemberOperand found;
+      if (classify_outer(p->operand(i), q->operand(i), found)) continue;
+      const Value *x = p->operand(i), *y = q->operand(i);
+      if (!x || !y || !x->node() || !y->node() || x->index() != y->index()) return false;
+      const Place *at = place(x->node()), *then = place(y->node());
+      if (at && then && at->member == then->member && then->number == at->number + 1) continue;
+      if (at || then || !add(x->node(), y->node())) return false;
     }
   }
   return true;
@@ -198,9 +214,13 @@ void Recurrence::add_readers() {
           Node* twin = other->user();
           if (other->index() != use->index() || twin == reader || !free(twin)) continue;
           if (!same_kind(*reader, *twin) || only_stacked(*reader)) continue;
-          if (!reads_known(*reader, *twin)) continue;
-          const size_t added = add_member(reader, twin);
-          for (size_t i = 0; i < reader->operand_count(); ++i) classify(added, i);
+          Pairs pairs;
+          if (!collect(reader, twin, pairs)) continue;
+          const size_t added = members_.size();
+          for (const auto& [p, q] : pairs) add_member(p, q);
+          for (size_t k = added; k < members_.size(); ++k) {
+            for (size_t i = 0; i < members_[k].operands.size(); ++i) classify(k, i);
+          }
           break;
         }
       }

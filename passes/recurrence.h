@@ -93,7 +93,9 @@ class Recurrence {
   std::string classify(size_t member, size_t operand);
   bool classify_outer(const Value* a, const Value* b, MemberOperand& found) const;
   void add_readers();
-  bool reads_known(const Node& a, const Node& b);
+  // Nodes of the two iterations in the middle, each with its twin.
+  using Pairs = std::vector<std::pair<Node*, Node*>>;
+  bool collect(Node* a, Node* b, Pairs& pairs) const;
   bool fits(const Member& member, int64_t number, const Node& node) const;
   Node* candidate(size_t member, int64_t number) const;
   void extend();
