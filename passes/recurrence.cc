@@ -341,6 +341,30 @@ void Recurrence::align_rest(std::vector<bool>& aligned) {
   }
 }
 
+// Members that only folded ones read, and so lack their first occurrence as well, are in the same
+// iteration as those.
+void Recurrence::delay_folded(int64_t iterations) {
+  std::vector<size_t> folded;
+  for (size_t index = 0; index < members_.size(); ++index) {
+    const Member& member = members_[index];
+    if (member.first + member.shift == 1 && member.end() + member.shift == iterations)
+      folded.push_back(index);
+  }
+  for (size_t k = 0; k < folded.size(); ++k) {
+    for (const MemberOperand& operand : members_[folded[k]].operands) {
+      if (operand.kind != Kind::member) continue;
+      Member& read = members_[operand.member];
+      if (read.first + read.shift != 0 || read.end() + read.shift != iterations - 1) continue;
+      bool later = true;
+      for (const auto& [reader, i] : readers_[operand.member])
+        later = later && delay(members_[reader], members_[reader].operands[i]) > 0;
+      if (!later) continue;
+      ++read.shift;
+      folded.push_back(operand.member);
+    }
+  }
+}
+
 // Members with as many occurrences as there are iterations begin with the first of them. Others
 // lack the last, which nothing needed, or the first, which constants took the place of.
 std::string Recurrence::align() {
@@ -361,6 +385,7 @@ std::string Recurrence::align() {
     }
   }
   align_rest(aligned);
+  delay_folded(iterations);
   // What reads a value before it is made comes later, if it lacks its first occurrence.
   for (bool changed = true; changed;) {
     changed = false;

@@ -101,6 +101,7 @@ class Recurrence {
   void extend();
   std::string align();
   void align_rest(std::vector<bool>& aligned);
+  void delay_folded(int64_t iterations);
   std::string find_order();
   void find_iterations();
   bool read_in(size_t member, int64_t iteration) const;

@@ -165,20 +165,36 @@ class Roller {
     if (uses.nodes.size() < static_cast<size_t>(kMinIterations)) return false;
     const std::vector<Node*> chain = longest_chain(uses.nodes);
     if (chain.size() < static_cast<size_t>(kMinIterations)) return false;
+    // The fewest nodes of the chain an iteration with which most of it is rolled.
     std::string why;
-    for (size_t stride = 1; stride <= kMaxStride; ++stride) {
-      std::vector<Node*> every;
-      for (size_t i = 0; i < chain.size(); i += stride) every.push_back(chain[i]);
-      if (every.size() < static_cast<size_t>(kMinIterations)) break;
-      std::string reason = roll_chain(every);
-      if (reason.empty()) return true;
-      if (why.empty()) why = std::move(reason);
+    size_t best = 0, most = 0;
+    for (size_t stride = 1; stride <= kMaxStride && 2 * most < chain.size(); ++stride) {
+      if (chain.size() / stride < static_cast<size_t>(kMinIterations)) break;
+      Recurrence recurrence(taken_);
+      std::string reason = recurrence.find(every(chain, stride));
+      const int64_t iterations = recurrence.end() - recurrence.begin();
+      if (reason.empty() && iterations >= kMinIterations) {
+        const size_t covered = static_cast<size_t>(iterations) * stride;
+        if (covered > most) most = covered, best = stride;
+      } else if (why.empty()) {
+        why = reason.empty() ? "too few iterations are alike" : std::move(reason);
+      }
+    }
+    if (best > 0) {
+      why = roll_chain(every(chain, best));
+      if (why.empty()) return true;
     }
     refuse(chain, why);
     // What can't be rolled from here is not tried again.
     const std::unordered_set<const Node*> tried(chain.begin(), chain.end());
     std::erase_if(uses.nodes, [&](const Node* node) { return tried.contains(node); });
     return !uses.nodes.empty() && roll_one(uses);
+  }
+
+  static std::vector<Node*> every(const std::vector<Node*>& chain, size_t stride) {
+    std::vector<Node*> nodes;
+    for (size_t i = 0; i < chain.size(); i += stride) nodes.push_back(chain[i]);
+    return nodes;
   }
 
   // Once a kind of chain and reason: all nodes of an iteration fail alike.
