@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ir/control.h"
+#include "passes/merge.h"
 #include "passes/passes.h"
 #include "passes/refine.h"
 #include "passes/slots.h"
@@ -87,16 +88,16 @@ bool merge_arguments(Node& node, Region& region) {
   return changed;
 }
 
-bool merge(Region& region) {
+bool merge(Region& region, bool (*may_merge)(const Node& node)) {
   std::unordered_set<Node*, Hash, Equal> seen;
   bool changed = false;
   for (Node* node = region.first(); node;) {
     Node* next = node->next();
     for (size_t i = 0; i < node->region_count(); ++i) {
       changed |= merge_arguments(*node, node->region(i));
-      changed |= merge(node->region(i));
+      changed |= merge(node->region(i), may_merge);
     }
-    if (node->region_count() == 0 && node->op() != Op::yield) {
+    if (node->region_count() == 0 && node->op() != Op::yield && may_merge(*node)) {
       const auto [it, inserted] = seen.insert(node);
       if (!inserted) {
         bool all = true;
@@ -119,8 +120,12 @@ bool merge(Region& region) {
 
 }  // namespace
 
+bool internal::merge_equal_nodes(Region& region, bool (*may_merge)(const Node& node)) {
+  return merge(region, may_merge);
+}
+
 bool cse(Graph& graph, const PassContext&) {
-  const bool changed = merge(graph.body());
+  const bool changed = merge(graph.body(), [](const Node&) { return true; });
   if (changed) internal::refine_types(graph);
   return changed;
 }

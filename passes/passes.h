@@ -80,6 +80,11 @@ bool sink(Graph& graph, const PassContext& context);
 // PassContext::max_unrolled_nodes.
 bool unroll(Graph& graph, const PassContext& context);
 
+// Where the elements of a sequence are known (they were inserted one by one, or are the parts of a
+// tensor), replaces what reads them: sequence_at by the element, sequence_length by a constant,
+// concat_from_sequence by a concat.
+bool resolve_sequences(Graph& graph, const PassContext& context);
+
 // Makes scans of what tracing has unrolled: finds chains of nodes of one kind, what belongs to them
 // in every iteration, and what they read: states, invariants, elements of tensors that are scanned.
 // Each scan is proved: unrolled again it is the nodes that it takes the place of, up to constants

@@ -1,5 +1,3 @@
-#include "passes/resolve_sequences.h"
-
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -7,6 +5,8 @@
 #include <vector>
 
 #include "ir/builder.h"
+#include "passes/element.h"
+#include "passes/passes.h"
 #include "passes/refine.h"
 
 namespace refrain::passes {
@@ -86,8 +86,44 @@ class Resolver {
     }
   }
 
+  // An element of a sequence that a tensor was cut into, all of them but the last of one extent.
+  static Value* part(Builder& builder, const Node& cut, const Value* at, const ValueType& type) {
+    Value* whole = cut.operand(0);
+    const std::optional<int64_t> position = constant_position(at);
+    if (!position || !whole->type().shape.ranked() || whole->type().shape.rank() == 0) return {};
+    const int64_t axis = cut.integer(AttributeName::axis);
+    const Dim extent = whole->type().shape[normalize_axis(axis, whole->type().shape.rank())];
+    int64_t each = 1;
+    if (const Value* split = cut.operand(1)) {
+      const std::optional<std::vector<int64_t>> extents = internal::constant_ints(split);
+      if (!extents || extents->empty()) return {};
+      each = extents->front();
+      // Those of a list may differ; a number, and the rest may be less.
+      for (const int64_t other : *extents) {
+        if (other != each) return {};
+      }
+    }
+    if (!extent.is_constant() || each < 1) return {};
+    const int64_t count = (extent.extent() + each - 1) / each;
+    const int64_t index = *position < 0 ? *position + count : *position;
+    if (index < 0 || index >= count) return {};
+    const int64_t begin = index * each;
+    const int64_t end = std::min(begin + each, extent.extent());
+    Value* slice = builder.slice(whole, axis, begin, end);
+    if (!cut.operand(1) && !cut.flag(AttributeName::keep_dims))
+      slice = builder.squeeze(slice, {axis});
+    slice->set_type(internal::more_specific(slice->type(), type));
+    return slice;
+  }
+
   // What may take the place of a node's result; null: nothing.
   Value* replacement_of(Region& region, Node& node) {
+    if (node.op() == Op::sequence_at && node.operand(0)->node() && !node.result()->unused() &&
+        node.operand(0)->node()->op() == Op::split_to_sequence) {
+      Builder builder(region, &node);
+      builder.set_node_name(node.name());
+      return part(builder, *node.operand(0)->node(), node.operand(1), node.result()->type());
+    }
     const Known* sequence = node.operand_count() > 0 ? known(node.operand(0)) : nullptr;
     if (!sequence || node.result_count() == 0 || node.result()->unused()) return nullptr;
     Builder builder(region, &node);
@@ -132,7 +168,7 @@ class Resolver {
 
 }  // namespace
 
-bool resolve_sequences(Graph& graph) {
+bool resolve_sequences(Graph& graph, const PassContext&) {
   const bool changed = Resolver().run(graph.body());
   if (changed) internal::refine_types(graph);
   return changed;

@@ -1,5 +1,6 @@
 #include "passes/restack.h"
 
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -11,6 +12,9 @@
 
 namespace refrain::passes::internal {
 namespace {
+
+// An end before the front of any axis.
+constexpr int64_t kAllTheWay = std::numeric_limits<int64_t>::min() + 1;
 
 // An element that a concatenation along `axis` takes in with an extent of 1 there.
 std::optional<Element> stacked_element(const Value* part, size_t axis) {
@@ -54,13 +58,15 @@ Value* whole_of(Node& concat) {
       normalize_axis(concat.integer(AttributeName::axis), result->type().shape.rank());
   reshapes_to_unsqueezes(concat, axis);
   std::optional<Element> first;
+  int64_t step = 1;
   for (size_t i = 0; i < concat.operand_count(); ++i) {
     auto element = stacked_element(concat.operand(i), axis);
     if (!element) return nullptr;
     if (!first) first = element;
+    if (i == 1 && element->index < first->index) step = -1;
     if (element->whole != first->whole || element->axis != first->axis ||
         element->keeps_axis != first->keeps_axis ||
-        element->index != first->index + static_cast<int64_t>(i)) {
+        element->index != first->index + step * static_cast<int64_t>(i)) {
       return nullptr;
     }
   }
@@ -75,6 +81,43 @@ Value* whole_of(Node& concat) {
         builder.slice(whole, static_cast<int64_t>(first->axis), first->index, first->index + count);
   }
   return move_axis(builder, whole, first->axis, axis);
+}
+
+// The axis along which a slice turns a tensor over, whole.
+std::optional<size_t> turned_axis(const Node& node) {
+  if (node.op() != Op::slice || !node.operand(3) || !node.operand(4)) return {};
+  const auto begin = constant_ints(node.operand(1)), end = constant_ints(node.operand(2));
+  const auto axes = constant_ints(node.operand(3)), steps = constant_ints(node.operand(4));
+  const Shape& shape = node.operand(0)->type().shape;
+  if (!begin || !end || !axes || !steps || axes->size() != 1 || !shape.ranked()) return {};
+  if ((*steps)[0] != -1) return {};
+  const size_t axis = normalize_axis((*axes)[0], shape.rank());
+  const Dim extent = shape[axis];
+  const bool from_end = (*begin)[0] == -1 || (*begin)[0] == std::numeric_limits<int64_t>::max() ||
+                        (extent.is_constant() && (*begin)[0] >= extent.extent() - 1);
+  const bool to_front =
+      extent.is_constant() ? (*end)[0] < -extent.extent() : (*end)[0] <= kAllTheWay;
+  return from_end && to_front ? std::optional(axis) : std::nullopt;
+}
+
+// What a slice that turns a tensor over is of: twice over is not at all, and a scan may stack its
+// slices the other way round, if nothing else reads them.
+Value* turned(const Node& node) {
+  const auto axis = turned_axis(node);
+  Value* whole = node.operand(0);
+  Node* made = axis ? whole->node() : nullptr;
+  if (!made) return nullptr;
+  if (turned_axis(*made) == axis) return made->operand(0);
+  if (made->op() != Op::scan || !whole->has_one_use()) return nullptr;
+  const ScanView scan(*made);
+  if (scan.has_lengths() || whole->index() < scan.states()) return nullptr;
+  const size_t slot = whole->index() - scan.states();
+  if (normalize_axis(scan.stack_slot(slot).axis, whole->type().shape.rank()) != axis)
+    return nullptr;
+  std::vector<int64_t> reverse = made->integers(AttributeName::stack_reverse);
+  reverse[slot] = !reverse[slot];
+  made->set_attribute(AttributeName::stack_reverse, std::move(reverse));
+  return whole;
 }
 
 // The scan's final state that a value, the last element of what it stacks of it, is.
@@ -111,6 +154,15 @@ bool restack(Region& region) {
         changed = true;
       }
     }
+  }
+  for (Node *node = region.first(), *next = nullptr; node; node = next) {
+    next = node->next();
+    if (node->op() != Op::slice || node->unused()) continue;
+    Value* whole = turned(*node);
+    if (!whole) continue;
+    node->result()->replace_all_uses_with(whole);
+    region.erase(node);
+    changed = true;
   }
   for (Node* node = region.first(); node; node = node->next()) {
     if (node->op() != Op::gather || node->unused()) continue;

@@ -8,6 +8,7 @@
 
 #include "ir/builder.h"
 #include "ir/error.h"
+#include "passes/merge.h"
 #include "passes/passes.h"
 #include "passes/recurrence.h"
 #include "passes/refine.h"
@@ -60,6 +61,12 @@ class Roller {
   Roller(Region& region, const PassContext& context) : region_(region), context_(context) {}
 
   bool run() {
+    // Of what iterations share a trace holds a copy each. Anything else that is the same twice in
+    // one iteration only, the first, must stay to be like the others.
+    bool changed = internal::merge_equal_nodes(region_, [](const Node& node) {
+      return node.schema().kind == OpKind::leaf || of_constants(node) ||
+             internal::element_of(node.result());
+    });
     number_nodes();
     std::vector<Uses> all = find_uses();
     // Recurrences that others depend on come first, so that their results are elements by then.
@@ -68,15 +75,22 @@ class Roller {
       if (a.weights != b.weights) return a.weights;
       return number(a.nodes.front()) < number(b.nodes.front());
     });
-    bool changed = false;
+    bool rolled = false;
     for (Uses& uses : all) {
-      while (roll_one(uses)) changed = true;
+      while (roll_one(uses)) rolled = true;
     }
-    if (changed) internal::restack(region_);
-    return changed;
+    if (rolled) internal::restack(region_);
+    return changed || rolled;
   }
 
  private:
+  static bool of_constants(const Node& node) {
+    for (size_t i = 0; i < node.operand_count(); ++i) {
+      if (node.operand(i) && !constant_tensor(node.operand(i))) return false;
+    }
+    return true;
+  }
+
   void number_nodes() {
     numbers_.clear();
     size_t next = 0;

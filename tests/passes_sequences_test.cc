@@ -6,7 +6,6 @@
 #include "ir/text.h"
 #include "ir/verify.h"
 #include "passes/passes.h"
-#include "passes/resolve_sequences.h"
 #include "support/compare.h"
 #include "support/random.h"
 
@@ -19,9 +18,9 @@ using ::testing::Not;
 // The text after the pass and dce; results must stay what they were.
 std::string resolved(const std::string& text, bool expect_change = true) {
   const std::unique_ptr<Graph> before = parse(text), after = parse(text);
-  EXPECT_EQ(passes::resolve_sequences(*after), expect_change);
+  EXPECT_EQ(passes::resolve_sequences(*after, {}), expect_change);
   EXPECT_NO_THROW(verify(*after));
-  EXPECT_FALSE(passes::resolve_sequences(*after));
+  EXPECT_FALSE(passes::resolve_sequences(*after, {}));
   passes::dce(*after, {});
   testing::Random random(1);
   std::vector<RuntimeValue> inputs;
@@ -95,7 +94,7 @@ TEST(ResolveSequences, LongOnesTakeLinearTime) {
   text += "  %y = concat_from_sequence(%s" + std::to_string(kCount) +
           ") : f32[*]\n  yield \"y\" = %y\n}\n";
   const std::unique_ptr<Graph> graph = parse(text);
-  EXPECT_TRUE(passes::resolve_sequences(*graph));
+  EXPECT_TRUE(passes::resolve_sequences(*graph, {}));
   EXPECT_EQ(to_string(graph->output(0)->type()), "f32[50000]");
 }
 

@@ -4,7 +4,7 @@
 #include "frontend/driver/random_inputs.h"
 #include "ir/clone.h"
 #include "passes/pass.h"
-#include "passes/resolve_sequences.h"
+#include "passes/passes.h"
 #include "passes/specialize.h"
 
 namespace refrain {
@@ -72,7 +72,7 @@ std::unique_ptr<Graph> unrolled(const Graph& imported, const reference::Limits& 
   context.evaluator = evaluator.get();
   passes::run_pipeline(*copy, kUnroll, context);
   // Sequences that a Loop filled one element a step are known now.
-  passes::resolve_sequences(*copy);
+  passes::resolve_sequences(*copy, {});
   passes::run_pipeline(*copy, kCleanUp, context);
   return copy;
 }

@@ -10,7 +10,7 @@
 #include "frontend/driver/model.h"
 #include "ir/clone.h"
 #include "ir/error.h"
-#include "passes/resolve_sequences.h"
+#include "passes/passes.h"
 #include "passes/specialize.h"
 
 namespace refrain {
@@ -119,7 +119,7 @@ std::unique_ptr<PreparedGraph> prepare(const Graph& graph, std::span<const Runti
   passes::PassContext context;
   context.evaluator = evaluator.get();
   passes::run_pipeline(*copy, kBindShapes, context, no_options);
-  passes::resolve_sequences(*copy);
+  passes::resolve_sequences(*copy, {});
   if (options.optimize) optimize(*copy, options.limits);
   if (!PreparedGraph::supports(*copy, &why)) return nullptr;
   return std::make_unique<PreparedGraph>(*copy,
