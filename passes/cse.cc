@@ -4,8 +4,9 @@
 #include <unordered_set>
 #include <vector>
 
+#include "ir/builder.h"
 #include "ir/control.h"
-#include "passes/merge.h"
+#include "passes/element.h"
 #include "passes/passes.h"
 #include "passes/refine.h"
 #include "passes/slots.h"
@@ -118,16 +119,29 @@ bool merge(Region& region, bool (*may_merge)(const Node& node)) {
   return changed;
 }
 
-}  // namespace
-
-bool internal::merge_equal_nodes(Region& region, bool (*may_merge)(const Node& node)) {
-  return merge(region, may_merge);
+bool of_constants(const Node& node) {
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    if (node.operand(i) && !constant_tensor(node.operand(i))) return false;
+  }
+  return true;
 }
 
-bool cse(Graph& graph, const PassContext&) {
-  const bool changed = merge(graph.body(), [](const Node&) { return true; });
+bool merge(Graph& graph, bool (*may_merge)(const Node& node)) {
+  const bool changed = merge(graph.body(), may_merge);
   if (changed) internal::refine_types(graph);
   return changed;
+}
+
+}  // namespace
+
+bool cse(Graph& graph, const PassContext&) {
+  return merge(graph, [](const Node&) { return true; });
+}
+
+bool merge_leaves(Graph& graph, const PassContext&) {
+  return merge(graph, [](const Node& node) {
+    return of_constants(node) || internal::element_of(node.result());
+  });
 }
 
 }  // namespace refrain::passes

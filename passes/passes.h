@@ -28,6 +28,11 @@ bool simplify_shapes(Graph& graph, const PassContext& context);
 // Merges nodes that compute the same.
 bool cse(Graph& graph, const PassContext& context);
 
+// Merges constants that are the same, what is computed from those, and elements of tensors along an
+// axis: what unrolled iterations have in common. (What else is the same twice in one iteration must
+// stay for it to be like the others.)
+bool merge_leaves(Graph& graph, const PassContext& context);
+
 // Removes what no output depends on, slots of scans, loops and branches included.
 bool dce(Graph& graph, const PassContext& context);
 

@@ -1,6 +1,5 @@
 #include "passes/restack.h"
 
-#include <limits>
 #include <optional>
 #include <vector>
 
@@ -12,9 +11,6 @@
 
 namespace refrain::passes::internal {
 namespace {
-
-// An end before the front of any axis.
-constexpr int64_t kAllTheWay = std::numeric_limits<int64_t>::min() + 1;
 
 // An element that a concatenation along `axis` takes in with an extent of 1 there.
 std::optional<Element> stacked_element(const Value* part, size_t axis) {
@@ -76,9 +72,13 @@ Value* whole_of(Node& concat) {
   Builder builder(*concat.parent(), &concat);
   builder.set_node_name(concat.name());
   Value* whole = first->whole;
-  if (first->index != 0 || extent.extent() != count) {
-    whole =
-        builder.slice(whole, static_cast<int64_t>(first->axis), first->index, first->index + count);
+  const auto at = static_cast<int64_t>(first->axis);
+  const int64_t lowest = step < 0 ? first->index - count + 1 : first->index;
+  if (lowest != 0 || extent.extent() != count)
+    whole = builder.slice(whole, at, lowest, lowest + count);
+  if (step < 0) {
+    whole = builder.op(Op::slice, {whole, builder.ints({-1}), builder.ints({-count - 1}),
+                                   builder.ints({at}), builder.ints({-1})});
   }
   return move_axis(builder, whole, first->axis, axis);
 }
@@ -93,10 +93,9 @@ std::optional<size_t> turned_axis(const Node& node) {
   if ((*steps)[0] != -1) return {};
   const size_t axis = normalize_axis((*axes)[0], shape.rank());
   const Dim extent = shape[axis];
-  const bool from_end = (*begin)[0] == -1 || (*begin)[0] == std::numeric_limits<int64_t>::max() ||
-                        (extent.is_constant() && (*begin)[0] >= extent.extent() - 1);
-  const bool to_front =
-      extent.is_constant() ? (*end)[0] < -extent.extent() : (*end)[0] <= kAllTheWay;
+  if (!extent.is_constant()) return {};
+  const bool from_end = (*begin)[0] == -1 || (*begin)[0] >= extent.extent() - 1;
+  const bool to_front = (*end)[0] < -extent.extent();
   return from_end && to_front ? std::optional(axis) : std::nullopt;
 }
 

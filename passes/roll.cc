@@ -8,7 +8,6 @@
 
 #include "ir/builder.h"
 #include "ir/error.h"
-#include "passes/merge.h"
 #include "passes/passes.h"
 #include "passes/recurrence.h"
 #include "passes/refine.h"
@@ -61,12 +60,6 @@ class Roller {
   Roller(Region& region, const PassContext& context) : region_(region), context_(context) {}
 
   bool run() {
-    // Of what iterations share a trace holds a copy each. Anything else that is the same twice in
-    // one iteration only, the first, must stay to be like the others.
-    bool changed = internal::merge_equal_nodes(region_, [](const Node& node) {
-      return node.schema().kind == OpKind::leaf || of_constants(node) ||
-             internal::element_of(node.result());
-    });
     number_nodes();
     std::vector<Uses> all = find_uses();
     // Recurrences that others depend on come first, so that their results are elements by then.
@@ -75,22 +68,15 @@ class Roller {
       if (a.weights != b.weights) return a.weights;
       return number(a.nodes.front()) < number(b.nodes.front());
     });
-    bool rolled = false;
+    bool changed = false;
     for (Uses& uses : all) {
-      while (roll_one(uses)) rolled = true;
+      while (roll_one(uses)) changed = true;
     }
-    if (rolled) internal::restack(region_);
-    return changed || rolled;
+    if (changed) internal::restack(region_);
+    return changed;
   }
 
  private:
-  static bool of_constants(const Node& node) {
-    for (size_t i = 0; i < node.operand_count(); ++i) {
-      if (node.operand(i) && !constant_tensor(node.operand(i))) return false;
-    }
-    return true;
-  }
-
   void number_nodes() {
     numbers_.clear();
     size_t next = 0;

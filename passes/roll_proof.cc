@@ -1,6 +1,7 @@
 #include "passes/roll_proof.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -21,6 +22,20 @@ size_t combine(size_t seed, size_t value) {
   return seed ^ (value + 0x9e3779b97f4a7c15ull + (seed << 6) + (seed >> 2));
 }
 
+// Folding may have taken one constant for two that differ in the signs of zeros: exporters compare
+// them as numbers.
+TensorPtr without_negative_zeros(const TensorPtr& tensor) {
+  if (tensor->type() != ElementType::f32) return tensor;
+  const std::span<const float> elements = tensor->data<float>();
+  const bool any = std::any_of(elements.begin(), elements.end(),
+                               [](float x) { return x == 0 && std::signbit(x); });
+  if (!any) return tensor;
+  Tensor copy(tensor->type(), tensor->extents());
+  std::transform(elements.begin(), elements.end(), copy.data<float>().begin(),
+                 [](float x) { return x + 0.0F; });
+  return std::make_shared<const Tensor>(std::move(copy));
+}
+
 // Gives values numbers: equal ones to those that are the same ops on values of equal numbers.
 class Numbers {
  public:
@@ -29,7 +44,7 @@ class Numbers {
   size_t of_constant(const TensorPtr& tensor) {
     const auto known = tensors_.find(tensor.get());
     if (known != tensors_.end()) return known->second;
-    const Attribute attribute{AttributeName::value, tensor};
+    const Attribute attribute{AttributeName::value, without_negative_zeros(tensor)};
     auto& same_hash = constants_[hash(attribute)];
     for (const auto& [other, number] : same_hash) {
       if (other == attribute) return tensors_[tensor.get()] = number;
