@@ -141,6 +141,14 @@ Value* final_state_of(const Node& node) {
   return nullptr;
 }
 
+// Elements that nobody reads any more are still uses of their tensors.
+void erase_unused(Region& region) {
+  for (Node *node = region.last(), *previous = nullptr; node; node = previous) {
+    previous = node->previous();
+    if (node->op() != Op::yield && node->region_count() == 0 && node->unused()) region.erase(node);
+  }
+}
+
 }  // namespace
 
 bool restack(Region& region) {
@@ -154,6 +162,7 @@ bool restack(Region& region) {
       }
     }
   }
+  if (changed) erase_unused(region);
   for (Node *node = region.first(), *next = nullptr; node; node = next) {
     next = node->next();
     if (node->op() != Op::slice || node->unused()) continue;
