@@ -48,6 +48,7 @@ struct PassReport {
   bool changed = false;
   size_t nodes_before = 0, nodes_after = 0;
   std::chrono::microseconds time{0};
+  std::vector<std::string> notes;  // PassContext::notes
 };
 
 struct PipelineOptions {

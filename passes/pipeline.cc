@@ -71,9 +71,10 @@ constexpr PipelineEntry kDefaultPipeline[] = {
     {"dce", "slots that only fed what left are empty"},
 };
 
-PassReport run_pass(const Pass& pass, bool last, Graph& graph, const PassContext& context) {
+PassReport run_pass(const Pass& pass, bool last, Graph& graph, PassContext context) {
   PassReport report;
   report.pass = pass.name;
+  context.notes = &report.notes;
   report.nodes_before = count_nodes(graph.body());
   const auto start = std::chrono::steady_clock::now();
   try {

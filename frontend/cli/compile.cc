@@ -73,6 +73,7 @@ int compile(const Options& options) {
   // With dumps, stdout is nothing but graphs.
   std::FILE* out = options.dump_after.empty() ? stdout : stderr;
   print_reports(out, reports);
+  if (const std::string text = notes(reports, ""); !text.empty()) fmt::print(out, "\n{}", text);
   fmt::print(out, "\n{}", summary(*graph));
   if (!options.output.empty()) {
     write_file(options.output, print(*graph));

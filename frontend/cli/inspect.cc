@@ -5,6 +5,7 @@
 
 #include "frontend/cli/cli.h"
 #include "frontend/cli/html.h"
+#include "frontend/cli/summary.h"
 #include "frontend/cli/workload.h"
 #include "ir/dot.h"
 #include "ir/text.h"
@@ -36,30 +37,34 @@ int inspect(const Options& options) {
     throw Error("--stage executable is a list of steps", "--format text", options.format);
   }
   std::unique_ptr<Graph> graph = load_with_warnings(options.model, options.limits);
+  std::string text;
   if (options.stage != "imported") {
     Progress progress;
     progress.show("compiling " + options.model);
-    optimize(*graph, options.limits.limits());
+    const std::vector<passes::PassReport> reports = optimize(*graph, options.limits.limits());
+    // A comment of the text form.
+    if (options.format == "text") text = notes(reports, "# ");
   }
   const PrintOptions print_options{.all_elements = options.weights};
-  std::string text;
   if (options.stage == "executable") {
-    text = steps(std::move(graph), options);
+    text += steps(std::move(graph), options);
   } else if (options.format == "dot") {
     text = to_dot(*graph);
   } else if (options.format == "html") {
     text = to_html(*graph, options.model, print_options);
   } else {
-    text = print(*graph, print_options);
+    text += print(*graph, print_options);
   }
   std::fwrite(text.data(), 1, text.size(), stdout);
   return kDone;
 }
 
 constexpr const char* kFooter = R"(
-Stages: the graph as it was imported, the graph that the pipeline makes of it, or the steps that
-the backend runs for the shapes that --shape gives (named dimensions that it doesn't give are 100 if
-a loop runs over them, otherwise 1), with the places of their operands and results. Weights of more than 16 elements are left out of the text unless --weights is
+Stages: the graph as it was imported, the graph that the pipeline makes of it (after comments that
+say which unrolled recurrences became loops, and why others did not), or the steps that the backend
+runs for the shapes that --shape gives (named dimensions that it doesn't give are 100 if a loop runs
+over them, otherwise 1), with the places of their operands and results. Weights of more than 16
+elements are left out of the text unless --weights is
 given; with it, the text is a complete model that every command reads.
 
 Examples:

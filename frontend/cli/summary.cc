@@ -63,6 +63,14 @@ std::string summary(const Graph& graph) {
   return text;
 }
 
+std::string notes(const std::vector<passes::PassReport>& reports, const std::string& prefix) {
+  std::string text;
+  for (const passes::PassReport& report : reports) {
+    for (const std::string& note : report.notes) text += prefix + note + "\n";
+  }
+  return text;
+}
+
 std::string input_list(const Graph& graph) {
   std::string text;
   for (size_t i = 0; i < graph.input_count(); ++i) {

@@ -1,0 +1,396 @@
+// roll: structure as text, numbers against the unrolled graph, and what it leaves as it was.
+#include <gmock/gmock.h>
+
+#include <memory>
+
+#include "ir/control.h"
+#include "support/pass_numbers.h"
+
+namespace refrain {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::expect_numbers_stay;
+using testing::expect_pass;
+using testing::expect_unchanged;
+using testing::FoldingContext;
+using ::testing::HasSubstr;
+
+TEST(Roll, AChainBecomesAScan) {
+  expect_pass({"roll", "dce"},
+              R"(graph @g (%x: f32[4, B, 3], %h: f32[B, 3], %w: f32[3, 3]) {
+  %i0 = constant i64[] (0)
+  %i1 = constant i64[] (1)
+  %i2 = constant i64[] (2)
+  %i3 = constant i64[] (3)
+  %a = constant i64[1] (0)
+  %x0 = gather(%x, %i0) : f32[B, 3]
+  %p0 = matmul(%h, %w) : f32[B, 3]
+  %s0 = add(%x0, %p0) : f32[B, 3]
+  %h0 = tanh(%s0) : f32[B, 3]
+  %x1 = gather(%x, %i1) : f32[B, 3]
+  %p1 = matmul(%h0, %w) : f32[B, 3]
+  %s1 = add(%x1, %p1) : f32[B, 3]
+  %h1 = tanh(%s1) : f32[B, 3]
+  %x2 = gather(%x, %i2) : f32[B, 3]
+  %p2 = matmul(%h1, %w) : f32[B, 3]
+  %s2 = add(%x2, %p2) : f32[B, 3]
+  %h2 = tanh(%s2) : f32[B, 3]
+  %x3 = gather(%x, %i3) : f32[B, 3]
+  %p3 = matmul(%h2, %w) : f32[B, 3]
+  %s3 = add(%x3, %p3) : f32[B, 3]
+  %h3 = tanh(%s3) : f32[B, 3]
+  %u0 = unsqueeze(%h0, %a) : f32[1, B, 3]
+  %u1 = unsqueeze(%h1, %a) : f32[1, B, 3]
+  %u2 = unsqueeze(%h2, %a) : f32[1, B, 3]
+  %u3 = unsqueeze(%h3, %a) : f32[1, B, 3]
+  %y = concat(%u0, %u1, %u2, %u3) {axis = 0} : f32[4, B, 3]
+  yield "y" = %y, "last" = %h3
+})",
+              R"(graph @g (%x: f32[4, B, 3], %h: f32[B, 3], %w: f32[3, 3]) {
+  %h3, %y = scan invariant(%w1 = %w: f32[3, 3]) state(%s = %h: f32[B, 3]) scanned(%xi = %x[0]: f32[B, 3]) stacked([0]) {
+    %p2 = matmul(%s, %w1) : f32[B, 3]
+    %s2 = add(%xi, %p2) : f32[B, 3]
+    %h2 = tanh(%s2) : f32[B, 3]
+    yield %h2, %h2
+  } : f32[B, 3], f32[4, B, 3]
+  yield "y" = %y, "last" = %h3
+})");
+}
+
+// Weights are not needed to tell a recurrence; time may run backward, the stack may be turned over.
+constexpr const char* kBackward = R"(graph @g (%x: f32[2, 4, 3], %h: f32[2, 3]) {
+  %i0 = constant i64[] (0)
+  %i1 = constant i64[] (1)
+  %i2 = constant i64[] (2)
+  %i3 = constant i64[] (-1)
+  %a = constant i64[1] (1)
+  %x0 = gather(%x, %i0) {axis = 1} : f32[2, 3]
+  %x1 = gather(%x, %i1) {axis = 1} : f32[2, 3]
+  %x2 = gather(%x, %i2) {axis = 1} : f32[2, 3]
+  %x3 = gather(%x, %i3) {axis = 1} : f32[2, 3]
+  %s0 = add(%x3, %h) : f32[2, 3]
+  %h0 = tanh(%s0) : f32[2, 3]
+  %s1 = add(%x2, %h0) : f32[2, 3]
+  %h1 = tanh(%s1) : f32[2, 3]
+  %s2 = add(%x1, %h1) : f32[2, 3]
+  %h2 = tanh(%s2) : f32[2, 3]
+  %s3 = add(%x0, %h2) : f32[2, 3]
+  %h3 = tanh(%s3) : f32[2, 3]
+  %u0 = unsqueeze(%h0, %a) : f32[2, 1, 3]
+  %u1 = unsqueeze(%h1, %a) : f32[2, 1, 3]
+  %u2 = unsqueeze(%h2, %a) : f32[2, 1, 3]
+  %u3 = unsqueeze(%h3, %a) : f32[2, 1, 3]
+  %y = concat(%u0, %u1, %u2, %u3) {axis = 1} : f32[2, 4, 3]
+  yield "y" = %y
+})";
+
+TEST(Roll, BackwardInTime) {
+  expect_pass({"roll", "dce"}, kBackward,
+              R"(graph @g (%x: f32[2, 4, 3], %h: f32[2, 3]) {
+  %0, %1 = scan state(%s = %h: f32[2, 3]) scanned(%xi = %x[1 reverse]: f32[2, 3]) stacked([0]) {
+    %s2 = add(%xi, %s) : f32[2, 3]
+    %h2 = tanh(%s2) : f32[2, 3]
+    yield %h2, %h2
+  } : f32[2, 3], f32[4, 2, 3]
+  %y = transpose(%1) {perm = [1, 0, 2]} : f32[2, 4, 3]
+  yield "y" = %y
+})");
+  expect_numbers_stay({"roll"}, kBackward, 0);
+}
+
+// What reads each state but is needed by no later iteration belongs to the body as well, and so
+// does what it needs besides; slices may keep their axis, and come from a split.
+constexpr const char* kReaders = R"(graph @g (%x: f32[3, 2, 4], %h: f32[2, 4], %w: f32[4, 4]) {
+  %sizes = constant i64[3] splat(1)
+  %a = constant i64[1] (0)
+  %c0, %c1, %c2 = split(%x, %sizes) {axis = 0} : f32[1, 2, 4], f32[1, 2, 4], f32[1, 2, 4]
+  %x0 = squeeze(%c0, %a) : f32[2, 4]
+  %x1 = squeeze(%c1, %a) : f32[2, 4]
+  %x2 = squeeze(%c2, %a) : f32[2, 4]
+  %h0 = sub(%h, %x0) : f32[2, 4]
+  %h1 = sub(%h0, %x1) : f32[2, 4]
+  %h2 = sub(%h1, %x2) : f32[2, 4]
+  %g0 = sigmoid(%x0) : f32[2, 4]
+  %y0 = mul(%g0, %h0) : f32[2, 4]
+  %g1 = sigmoid(%x1) : f32[2, 4]
+  %y1 = mul(%g1, %h1) : f32[2, 4]
+  %g2 = sigmoid(%x2) : f32[2, 4]
+  %y2 = mul(%g2, %h2) : f32[2, 4]
+  %u0 = unsqueeze(%y0, %a) : f32[1, 2, 4]
+  %u1 = unsqueeze(%y1, %a) : f32[1, 2, 4]
+  %u2 = unsqueeze(%y2, %a) : f32[1, 2, 4]
+  %y = concat(%u0, %u1, %u2) {axis = 0} : f32[3, 2, 4]
+  yield "y" = %y
+})";
+
+TEST(Roll, WhatReadsTheStates) {
+  expect_pass({"roll", "dce"}, kReaders,
+              R"(graph @g (%x: f32[3, 2, 4], %h: f32[2, 4], %w: f32[4, 4]) {
+  %0, %y = scan state(%s = %h: f32[2, 4]) scanned(%xi = %x[0]: f32[2, 4]) stacked([0]) {
+    %a0 = constant i64[1] (0)
+    %c = unsqueeze(%xi, %a0) : f32[1, 2, 4]
+    %a = constant i64[1] (0)
+    %x1 = squeeze(%c, %a) : f32[2, 4]
+    %h1 = sub(%s, %x1) : f32[2, 4]
+    %g1 = sigmoid(%x1) : f32[2, 4]
+    %y1 = mul(%g1, %h1) : f32[2, 4]
+    yield %h1, %y1
+  } : f32[2, 4], f32[3, 2, 4]
+  yield "y" = %y
+})");
+  expect_numbers_stay({"roll"}, kReaders, 0);
+}
+
+// A state that is a constant at first: folding took its product's place in the first iteration.
+std::string folded(const char* first_product) {
+  return std::string(R"(graph @g (%x: f32[4, 1, 2]) {
+  %i0 = constant i64[] (0)
+  %i1 = constant i64[] (1)
+  %i2 = constant i64[] (2)
+  %i3 = constant i64[] (3)
+  %w = constant f32[2, 2] (1, 2, 3, 4)
+  %p0 = constant f32[1, 2] ()") +
+         first_product + R"()
+  %x0 = gather(%x, %i0) : f32[1, 2]
+  %s0 = add(%x0, %p0) : f32[1, 2]
+  %h0 = tanh(%s0) : f32[1, 2]
+  %x1 = gather(%x, %i1) : f32[1, 2]
+  %p1 = matmul(%h0, %w) : f32[1, 2]
+  %s1 = add(%x1, %p1) : f32[1, 2]
+  %h1 = tanh(%s1) : f32[1, 2]
+  %x2 = gather(%x, %i2) : f32[1, 2]
+  %p2 = matmul(%h1, %w) : f32[1, 2]
+  %s2 = add(%x2, %p2) : f32[1, 2]
+  %h2 = tanh(%s2) : f32[1, 2]
+  %x3 = gather(%x, %i3) : f32[1, 2]
+  %p3 = matmul(%h2, %w) : f32[1, 2]
+  %s3 = add(%x3, %p3) : f32[1, 2]
+  %h3 = tanh(%s3) : f32[1, 2]
+  yield "last" = %h3
+})";
+}
+
+TEST(Roll, AFoldedFirstIterationIsRestored) {
+  expect_pass({"roll", "dce"}, folded("0, 0"),
+              R"(graph @g (%x: f32[4, 1, 2]) {
+  %zero = constant f32[1, 2] splat(0)
+  %h3 = scan state(%s = %zero: f32[1, 2]) scanned(%xi = %x[0]: f32[1, 2]) {
+    %w = constant f32[2, 2] (1, 2, 3, 4)
+    %p2 = matmul(%s, %w) : f32[1, 2]
+    %s2 = add(%xi, %p2) : f32[1, 2]
+    %h2 = tanh(%s2) : f32[1, 2]
+    yield %h2
+  } : f32[1, 2]
+  yield "last" = %h3
+})");
+  expect_numbers_stay({"roll"}, folded("0, 0"), 0);
+}
+
+// A constant that zeros don't give: the first iteration stays outside.
+TEST(Roll, AFirstIterationThatIsAnotherStays) {
+  const auto graph = expect_numbers_stay({"roll", "dce"}, folded("5, 0"), 0);
+  size_t scans = 0, tanhs = 0;
+  for (const Node* node = graph->body().first(); node; node = node->next()) {
+    scans += node->op() == Op::scan;
+    tanhs += node->op() == Op::tanh;
+    if (node->op() == Op::scan) {
+      const ScanView scan(*node);
+      EXPECT_EQ(node->operand(scan.scanned_operand(0))->type().shape[0], Dim(3));
+    }
+  }
+  EXPECT_EQ(scans, 1u);
+  EXPECT_EQ(tanhs, 1u);
+}
+
+// Constants that differ by the iteration, and a value from outside for each.
+constexpr const char* kVarying =
+    R"(graph @g (%a: f32[3], %b: f32[3], %c: f32[3], %h: f32[3]) {
+  %k0 = constant f32[3] (1, 2, 3)
+  %k1 = constant f32[3] (4, 5, 6)
+  %k2 = constant f32[3] (7, 8, 9)
+  %m0 = mul(%h, %k0) : f32[3]
+  %h0 = sub(%m0, %a) : f32[3]
+  %m1 = mul(%h0, %k1) : f32[3]
+  %h1 = sub(%m1, %b) : f32[3]
+  %m2 = mul(%h1, %k2) : f32[3]
+  %h2 = sub(%m2, %c) : f32[3]
+  yield "last" = %h2
+})";
+
+TEST(Roll, ConstantsAndValuesOfEachIterationAreStacked) {
+  expect_pass({"roll", "dce"}, kVarying,
+              R"(graph @g (%a: f32[3], %b: f32[3], %c: f32[3], %h: f32[3]) {
+  %k = constant f32[3, 3] (1, 2, 3, 4, 5, 6, 7, 8, 9)
+  %0 = constant i64[1] (0)
+  %1 = unsqueeze(%a, %0) : f32[1, 3]
+  %2 = constant i64[1] (0)
+  %3 = unsqueeze(%b, %2) : f32[1, 3]
+  %4 = constant i64[1] (0)
+  %5 = unsqueeze(%c, %4) : f32[1, 3]
+  %6 = concat(%1, %3, %5) {axis = 0} : f32[3, 3]
+  %h2 = scan state(%s = %h: f32[3]) scanned(%ki = %k[0]: f32[3], %ai = %6[0]: f32[3]) {
+    %m1 = mul(%s, %ki) : f32[3]
+    %h1 = sub(%m1, %ai) : f32[3]
+    yield %h1
+  } : f32[3]
+  yield "last" = %h2
+})");
+  expect_numbers_stay({"roll"}, kVarying, 0);
+}
+
+// A state of two iterations ago needs two.
+TEST(Roll, StatesOfEarlierIterations) {
+  constexpr const char* kText = R"(graph @g (%p: f32[3], %q: f32[3], %w: f32[3]) {
+  %a0 = mul(%p, %w) : f32[3]
+  %h0 = sub(%a0, %q) : f32[3]
+  %a1 = mul(%q, %w) : f32[3]
+  %h1 = sub(%a1, %h0) : f32[3]
+  %a2 = mul(%h0, %w) : f32[3]
+  %h2 = sub(%a2, %h1) : f32[3]
+  %a3 = mul(%h1, %w) : f32[3]
+  %h3 = sub(%a3, %h2) : f32[3]
+  %a4 = mul(%h2, %w) : f32[3]
+  %h4 = sub(%a4, %h3) : f32[3]
+  yield "last" = %h4, "before" = %h3
+})";
+  const auto graph = expect_numbers_stay({"roll", "dce"}, kText, 0);
+  const Node* scan = graph->body().first();
+  while (scan && scan->op() != Op::scan) scan = scan->next();
+  ASSERT_TRUE(scan);
+  EXPECT_EQ(ScanView(*scan).states(), 2u);
+}
+
+// A decoder that reads what it put out: argmax and the row of a table.
+TEST(Roll, ADecoderOfItsOwnOutput) {
+  std::string text = R"(graph @g (%h: f32[1, 4], %start: f32[1, 4]) {
+  %w = constant f32[4, 4] (0.1, 0.2, 0.3, 0.4, -0.5, 0.6, 0.7, -0.8, 0.9, 1, -1.1, 1.2, 0.2, -0.3, 0.1, 0.5)
+  %e = constant f32[4, 4] (1, 2, 3, 4, 5, 6, 7, 8, -9, -10, -11, -12, 0.5, -0.5, 0.25, -0.25)
+)";
+  std::string x = "%start", h = "%h";
+  for (int t = 0; t < 5; ++t) {
+    const std::string n = std::to_string(t);
+    text += "  %p" + n + " = matmul(" + h + ", %w) : f32[1, 4]\n";
+    text += "  %s" + n + " = add(" + x + ", %p" + n + ") : f32[1, 4]\n";
+    text += "  %h" + n + " = tanh(%s" + n + ") : f32[1, 4]\n";
+    text += "  %k" + n + " = arg_max(%h" + n + ") {axis = 1, keep_dims = false} : i64[1]\n";
+    if (t < 4) text += "  %x" + n + " = gather(%e, %k" + n + ") : f32[1, 4]\n";
+    x = "%x" + n, h = "%h" + n;
+  }
+  text += "  yield \"last\" = %k4, \"first\" = %k0, \"second\" = %k1\n}";
+  const auto graph = expect_numbers_stay({"roll", "dce"}, text, 0);
+  size_t scans = 0;
+  for (const Node* node = graph->body().first(); node; node = node->next()) {
+    scans += node->op() == Op::scan;
+    EXPECT_NE(node->op(), Op::matmul);
+  }
+  EXPECT_EQ(scans, 1u);
+}
+
+// Both layers of a network that ran them step by step: two scans, the second over what the first
+// stacks.
+TEST(Roll, StackedCellsAreTwoScans) {
+  std::string text =
+      "graph @g (%x: f32[6, 2], %h: f32[2], %w: f32[2, 2], %v: f32[2, 2], %u: f32[2, 2]) {\n";
+  std::string h = "%h", k = "%h";
+  for (int t = 0; t < 6; ++t) {
+    const std::string n = std::to_string(t);
+    text += "  %i" + n + " = constant i64[] (" + n + ")\n";
+    text += "  %x" + n + " = gather(%x, %i" + n + ") : f32[2]\n";
+    text += "  %p" + n + " = matmul(" + h + ", %w) : f32[2]\n";
+    text += "  %h" + n + " = add(%x" + n + ", %p" + n + ") : f32[2]\n";
+    text += "  %q" + n + " = matmul(" + k + ", %v) : f32[2]\n";
+    text += "  %r" + n + " = matmul(%h" + n + ", %u) : f32[2]\n";
+    text += "  %s" + n + " = add(%q" + n + ", %r" + n + ") : f32[2]\n";
+    text += "  %k" + n + " = tanh(%s" + n + ") : f32[2]\n";
+    h = "%h" + n, k = "%k" + n;
+  }
+  text += "  yield \"h\" = %h5, \"k\" = %k5\n}";
+  const auto graph = expect_numbers_stay({"roll", "dce"}, text, 0);
+  size_t scans = 0;
+  for (const Node* node = graph->body().first(); node; node = node->next())
+    scans += node->op() == Op::scan;
+  EXPECT_EQ(scans, 2u);
+}
+
+TEST(Roll, SaysWhatItFound) {
+  FoldingContext context;
+  std::vector<std::string> notes;
+  context.notes = &notes;
+  const auto graph = parse(kBackward);
+  passes::find_pass("roll")->run(*graph, context);
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("rolled: 4 iterations of 2 nodes")));
+}
+
+TEST(Roll, TwoIterationsAreNoLoop) {
+  expect_unchanged("roll", R"(graph @g (%x: f32[2], %w: f32[2, 2]) {
+  %a = matmul(%x, %w) : f32[2]
+  %b = tanh(%a) : f32[2]
+  %c = matmul(%b, %w) : f32[2]
+  %d = tanh(%c) : f32[2]
+  yield "y" = %d
+})");
+}
+
+// Each iteration's extra operand comes from the recurrence by another way each time.
+TEST(Roll, WhatDependsOnItselfFromOutsideStays) {
+  constexpr const char* kText = R"(graph @g (%x: f32[2], %w: f32[2, 2]) {
+  %p0 = matmul(%x, %w) : f32[2]
+  %h0 = add(%p0, %x) : f32[2]
+  %e0 = exp(%h0) : f32[2]
+  %p1 = matmul(%h0, %w) : f32[2]
+  %h1 = add(%p1, %e0) : f32[2]
+  %e1 = abs(%h1) : f32[2]
+  %p2 = matmul(%h1, %w) : f32[2]
+  %h2 = add(%p2, %e1) : f32[2]
+  %e2 = neg(%h2) : f32[2]
+  %p3 = matmul(%h2, %w) : f32[2]
+  %h3 = add(%p3, %e2) : f32[2]
+  yield "y" = %h3
+})";
+  expect_unchanged("roll", kText);
+  FoldingContext context;
+  std::vector<std::string> notes;
+  context.notes = &notes;
+  passes::find_pass("roll")->run(*parse(kText), context);
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("not rolled: 4 x matmul")));
+}
+
+// unroll and roll are each other's inverse, for every kind of slot.
+TEST(Roll, UndoesUnroll) {
+  const char* const kTexts[] = {
+      R"(graph @g (%x: f32[7, 2, 3], %h: f32[2, 3], %w: f32[3, 3]) {
+  %s, %y = scan invariant(%w1 = %w: f32[3, 3]) state(%s1 = %h: f32[2, 3]) scanned(%xi = %x[0]: f32[2, 3]) stacked([1 reverse]) {
+    %p = matmul(%s1, %w1) : f32[2, 3]
+    %a = add(%p, %xi) : f32[2, 3]
+    %t = tanh(%a) : f32[2, 3]
+    yield %t, %a
+  } : f32[2, 3], f32[2, 7, 3]
+  yield "s" = %s, "y" = %y
+})",
+      R"(graph @g (%x: f32[2, 3, 5], %h: f32[2, 3], %c: f32[2, 3]) {
+  %s, %d, %y, %z = scan state(%s1 = %h: f32[2, 3], %c1 = %c: f32[2, 3]) scanned(%xi = %x[2 reverse]: f32[2, 3]) stacked([0 reverse], [2]) {
+    %w = constant f32[3, 3] (0.1, -0.2, 0.3, 0.4, 0.5, -0.6, 0.7, 0.8, -0.9)
+    %p = matmul(%s1, %w) : f32[2, 3]
+    %a = sub(%p, %c1) : f32[2, 3]
+    %t = tanh(%a) : f32[2, 3]
+    %n = mul(%t, %xi) : f32[2, 3]
+    yield %t, %n, %t, %n
+  } : f32[2, 3], f32[2, 3], f32[5, 2, 3], f32[2, 3, 5]
+  yield "s" = %s, "d" = %d, "y" = %y, "z" = %z
+})",
+  };
+  for (const char* text : kTexts) {
+    const auto graph = expect_numbers_stay({"unroll", "merge_leaves", "roll", "dce"}, text, 0);
+    size_t scans = 0, others = 0;
+    for (const Node* node = graph->body().first(); node; node = node->next()) {
+      scans += node->op() == Op::scan;
+      others += node->op() == Op::tanh || node->op() == Op::concat || node->op() == Op::gather;
+    }
+    EXPECT_EQ(scans, 1u) << print(*graph);
+    EXPECT_EQ(others, 0u) << print(*graph);
+  }
+}
+
+}  // namespace
+}  // namespace refrain
