@@ -48,9 +48,9 @@ TEST(Roll, AChainBecomesAScan) {
   yield "y" = %y, "last" = %h3
 })",
               R"(graph @g (%x: f32[4, B, 3], %h: f32[B, 3], %w: f32[3, 3]) {
-  %h3, %y = scan invariant(%w1 = %w: f32[3, 3]) state(%s = %h: f32[B, 3]) scanned(%xi = %x[0]: f32[B, 3]) stacked([0]) {
-    %p2 = matmul(%s, %w1) : f32[B, 3]
-    %s2 = add(%xi, %p2) : f32[B, 3]
+  %h3, %y = scan invariant(%w.1 = %w: f32[3, 3]) state(%h0 = %h: f32[B, 3]) scanned(%x.1 = %x[0]: f32[B, 3]) stacked([0]) {
+    %p2 = matmul(%h0, %w.1) : f32[B, 3]
+    %s2 = add(%x.1, %p2) : f32[B, 3]
     %h2 = tanh(%s2) : f32[B, 3]
     yield %h2, %h2
   } : f32[B, 3], f32[4, B, 3]
@@ -88,8 +88,8 @@ constexpr const char* kBackward = R"(graph @g (%x: f32[2, 4, 3], %h: f32[2, 3]) 
 TEST(Roll, BackwardInTime) {
   expect_pass({"roll", "dce"}, kBackward,
               R"(graph @g (%x: f32[2, 4, 3], %h: f32[2, 3]) {
-  %0, %1 = scan state(%s = %h: f32[2, 3]) scanned(%xi = %x[1 reverse]: f32[2, 3]) stacked([0]) {
-    %s2 = add(%xi, %s) : f32[2, 3]
+  %0, %1 = scan state(%h0 = %h: f32[2, 3]) scanned(%x.1 = %x[1 reverse]: f32[2, 3]) stacked([0]) {
+    %s2 = add(%x.1, %h0) : f32[2, 3]
     %h2 = tanh(%s2) : f32[2, 3]
     yield %h2, %h2
   } : f32[2, 3], f32[4, 2, 3]
@@ -127,12 +127,12 @@ constexpr const char* kReaders = R"(graph @g (%x: f32[3, 2, 4], %h: f32[2, 4], %
 TEST(Roll, WhatReadsTheStates) {
   expect_pass({"roll", "dce"}, kReaders,
               R"(graph @g (%x: f32[3, 2, 4], %h: f32[2, 4], %w: f32[4, 4]) {
-  %0, %y = scan state(%s = %h: f32[2, 4]) scanned(%xi = %x[0]: f32[2, 4]) stacked([0]) {
-    %a0 = constant i64[1] (0)
-    %c = unsqueeze(%xi, %a0) : f32[1, 2, 4]
+  %0, %y = scan state(%h0 = %h: f32[2, 4]) scanned(%x.1 = %x[0]: f32[2, 4]) stacked([0]) {
+    %1 = constant i64[1] (0)
+    %2 = unsqueeze(%x.1, %1) : f32[1, 2, 4]
     %a = constant i64[1] (0)
-    %x1 = squeeze(%c, %a) : f32[2, 4]
-    %h1 = sub(%s, %x1) : f32[2, 4]
+    %x1 = squeeze(%2, %a) : f32[2, 4]
+    %h1 = sub(%h0, %x1) : f32[2, 4]
     %g1 = sigmoid(%x1) : f32[2, 4]
     %y1 = mul(%g1, %h1) : f32[2, 4]
     yield %h1, %y1
@@ -174,11 +174,11 @@ std::string folded(const char* first_product) {
 TEST(Roll, AFoldedFirstIterationIsRestored) {
   expect_pass({"roll", "dce"}, folded("0, 0"),
               R"(graph @g (%x: f32[4, 1, 2]) {
-  %zero = constant f32[1, 2] splat(0)
-  %h3 = scan state(%s = %zero: f32[1, 2]) scanned(%xi = %x[0]: f32[1, 2]) {
+  %0 = constant f32[1, 2] splat(0)
+  %h3 = scan state(%h0 = %0: f32[1, 2]) scanned(%x.1 = %x[0]: f32[1, 2]) {
     %w = constant f32[2, 2] (1, 2, 3, 4)
-    %p2 = matmul(%s, %w) : f32[1, 2]
-    %s2 = add(%xi, %p2) : f32[1, 2]
+    %p2 = matmul(%h0, %w) : f32[1, 2]
+    %s2 = add(%x.1, %p2) : f32[1, 2]
     %h2 = tanh(%s2) : f32[1, 2]
     yield %h2
   } : f32[1, 2]
@@ -221,17 +221,17 @@ constexpr const char* kVarying =
 TEST(Roll, ConstantsAndValuesOfEachIterationAreStacked) {
   expect_pass({"roll", "dce"}, kVarying,
               R"(graph @g (%a: f32[3], %b: f32[3], %c: f32[3], %h: f32[3]) {
-  %k = constant f32[3, 3] (1, 2, 3, 4, 5, 6, 7, 8, 9)
-  %0 = constant i64[1] (0)
-  %1 = unsqueeze(%a, %0) : f32[1, 3]
-  %2 = constant i64[1] (0)
-  %3 = unsqueeze(%b, %2) : f32[1, 3]
-  %4 = constant i64[1] (0)
-  %5 = unsqueeze(%c, %4) : f32[1, 3]
-  %6 = concat(%1, %3, %5) {axis = 0} : f32[3, 3]
-  %h2 = scan state(%s = %h: f32[3]) scanned(%ki = %k[0]: f32[3], %ai = %6[0]: f32[3]) {
-    %m1 = mul(%s, %ki) : f32[3]
-    %h1 = sub(%m1, %ai) : f32[3]
+  %0 = constant f32[3, 3] (1, 2, 3, 4, 5, 6, 7, 8, 9)
+  %1 = constant i64[1] (0)
+  %2 = unsqueeze(%a, %1) : f32[1, 3]
+  %3 = constant i64[1] (0)
+  %4 = unsqueeze(%b, %3) : f32[1, 3]
+  %5 = constant i64[1] (0)
+  %6 = unsqueeze(%c, %5) : f32[1, 3]
+  %7 = concat(%2, %4, %6) {axis = 0} : f32[3, 3]
+  %h2 = scan state(%h0 = %h: f32[3]) scanned(%k0 = %0[0]: f32[3], %a.1 = %7[0]: f32[3]) {
+    %m1 = mul(%h0, %k0) : f32[3]
+    %h1 = sub(%m1, %a.1) : f32[3]
     yield %h1
   } : f32[3]
   yield "last" = %h2
