@@ -1,5 +1,7 @@
 #include "passes/body_lifter.h"
 
+#include <unordered_set>
+
 #include "ir/control.h"
 #include "passes/add_slots.h"
 
@@ -22,6 +24,20 @@ double weight(const Value& value) {
   for (Dim dim : value.type().shape.dims())
     product *= dim.is_constant() ? static_cast<double>(dim.extent()) : kTypicalExtent;
   return product;
+}
+
+bool is_view(Op op) {
+  return op == Op::reshape || op == Op::squeeze || op == Op::unsqueeze || op == Op::transpose ||
+         op == Op::expand || op == Op::split || op == Op::slice;
+}
+
+// A value without what only repeated its elements.
+const Value* source_of(const Value* value) {
+  while (value->node() && is_view(value->node()->op()) && value->node()->op() != Op::split &&
+         value->node()->op() != Op::slice && value->node()->operand(0)) {
+    value = value->node()->operand(0);
+  }
+  return value;
 }
 
 }  // namespace
@@ -48,6 +64,7 @@ BodyLifter::BodyLifter(Node& control, const BoundSymbols& symbols) : control_(co
     const ScanSlot slot = ScanView(control).scan_slot(i - first_scanned);
     dependence = slot.reverse ? Dependence::backward : Dependence::forward;
   }
+  elementwise_ = control.op() == Op::scan && find_elementwise();
   for (const Node* node = body.first(); node; node = node->next()) {
     const Dependence dependence = classify(*node);
     for (size_t i = 0; i < node->result_count(); ++i) dependence_[node->result(i)] = dependence;
@@ -75,21 +92,55 @@ Dependence BodyLifter::classify(const Node& node) const {
   return possible ? result : Dependence::varying;
 }
 
+bool BodyLifter::find_elementwise() const {
+  std::unordered_set<const Value*> fixed, varying, needed;
+  const ScanView scan(control_);
+  for (size_t i = 0; i < scan.states(); ++i) needed.insert(scan.next_state(i));
+  for (const Node* node = scan.body().last(); node; node = node->previous()) {
+    bool used = false;
+    for (size_t i = 0; i < node->result_count(); ++i) used |= needed.contains(node->result(i));
+    for (size_t i = 0; used && i < node->operand_count(); ++i) needed.insert(node->operand(i));
+  }
+  for (size_t i = 0; i < scan.invariants(); ++i) fixed.insert(scan.invariant_argument(i));
+  for (size_t i = 0; i < scan.states(); ++i) varying.insert(scan.state_argument(i));
+  for (const Node* node = scan.body().first(); node; node = node->next()) {
+    bool depends = false, all_fixed = true, any_fixed = false, counts = false;
+    for (size_t i = 0; i < node->operand_count(); ++i) {
+      const Value* operand = node->operand(i);
+      if (!operand) continue;
+      depends |= varying.contains(operand);
+      (fixed.contains(operand) ? any_fixed : all_fixed) = fixed.contains(operand);
+    }
+    for (size_t i = 0; i < node->result_count(); ++i) {
+      if (depends) varying.insert(node->result(i));
+      if (all_fixed && node->region_count() == 0) fixed.insert(node->result(i));
+      counts |= depends && needed.contains(node->result(i));
+    }
+    if (!counts) continue;
+    const bool product = node->op() == Op::matmul || node->op() == Op::einsum;
+    const bool sum = node->op() == Op::reduce_sum || node->op() == Op::reduce_mean;
+    if (!is_elementwise(node->op()) && !is_view(node->op()) && !sum && (!product || any_fixed)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool BodyLifter::expands(const Node& node) const {
   // What a table of constants makes of a slice may leave if it isn't much more, as one pass over
-  // all steps is quicker than many. Conditions leave in any case: few kernels for loops have them.
-  constexpr double kMaxGrowth = 4;
+  // all steps is quicker than many; not from an element-wise body, which is one pass anyway.
+  // Conditions leave in any case: few kernels for loops have them.
+  const double most = elementwise_ ? 1 : 4;
   size_t lifted = 0;
   double read = 0, made = 0;
+  const bool broadcasts = is_elementwise(node.op()) && is_float(node.result()->type().element);
   for (size_t i = 0; i < node.operand_count(); ++i) {
     if (!node.operand(i) || !is_lifted(dependence(node.operand(i)))) continue;
-    read += weight(*node.operand(i));
+    read += weight(broadcasts ? *source_of(node.operand(i)) : *node.operand(i));
     ++lifted;
   }
   for (size_t i = 0; i < node.result_count(); ++i) made += weight(*node.result(i));
-  if (lifted > 1) return made > read;
-  return is_elementwise(node.op()) && is_float(node.result()->type().element) &&
-         made > kMaxGrowth * read;
+  return lifted > 1 ? made > read : broadcasts && made > most * read;
 }
 
 std::vector<bool> BodyLifter::lifted_operands(const Node& node) const {

@@ -39,6 +39,10 @@ class BodyLifter {
     return node.result_count() > 0 ? dependence(node.result()) : Dependence::varying;
   }
   const LiftedAxis& axis() const { return axis_; }
+  // Whether all by which states depend on states is element-wise, a view, a sum over an axis or a
+  // product that changes with time from both sides: a loop over such a body keeps its values in
+  // registers.
+  bool elementwise() const { return elementwise_; }
   // Whether the node can be made outside if its varying operands can.
   bool can_lift(const Node& node) const;
 
@@ -58,15 +62,17 @@ class BodyLifter {
 
  private:
   Dependence classify(const Node& node) const;
+  bool find_elementwise() const;
   // Whether a node makes more out of several slices than they are, like an outer product, or much
   // more out of one by broadcasting, which over all steps at once would take memory that nobody
-  // asked for.
+  // asked for. For an element-wise body, more at all is much.
   bool expands(const Node& node) const;
   std::vector<bool> lifted_operands(const Node& node) const;
 
   Node& control_;
   LiftedAxis axis_;
   bool runs_ = false;  // at least once, for certain
+  bool elementwise_ = false;
   std::unordered_map<const Value*, Dependence> dependence_;
   ValueMap outside_;
   Node *before_ = nullptr, *last_kept_ = nullptr;

@@ -70,14 +70,18 @@ bool order_sums(Graph& graph, const PassContext& context);
 // in every step runs once and becomes an invariant. What depends on the slices of a scan, all of
 // them forward or all backward, runs once over all steps and becomes a scanned operand, at the
 // widest point: a product with its bias, not the parts that it is split into; slices that are only
-// looked at in another form stay. What might fail for some values leaves only a body that runs at
-// least once for certain. The same arithmetic in the same order.
+// looked at in another form stay. So does what is larger than the slices that it is made of: outer
+// products of them, and, in a body whose states depend on each other by no products with what is
+// the same in every step, and which runs with its values in registers, all that broadcasts them
+// (exp(delta * A) is as large as the state). What might fail for some values leaves only a body
+// that runs at least once for certain. The same arithmetic in the same order.
 bool hoist(Graph& graph, const PassContext& context);
 
 // Takes out of the bodies of scans products, softmaxes and reductions that only stacked results
 // depend on, and what follows them: they run once over all steps, on what is stacked in their
-// place. Stacked results that depend on scanned operands alone leave too. Scans with lengths stay
-// as they are.
+// place. Stacked results that depend on scanned operands alone leave too. Sums over an axis of a
+// state that is not stacked itself stay in such bodies as hoist leaves its outer products in. Scans
+// with lengths stay as they are.
 bool sink(Graph& graph, const PassContext& context);
 
 // Replaces each scan of known length, and each loop of known trip count without a condition, by

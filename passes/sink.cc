@@ -141,8 +141,9 @@ class Plan {
     }
     for (const Node* node = scan_.body().first(); node; node = node->next()) {
       if (!exits_.contains(node)) continue;
-      bool sinks = node->op() == Op::softmax || node->op() == Op::log_softmax ||
-                   (is_reduction(node->op()) && states.contains(node->operand(0)));
+      bool sinks =
+          node->op() == Op::softmax || node->op() == Op::log_softmax ||
+          (is_reduction(node->op()) && states.contains(node->operand(0)) && !stays_inside(*node));
       const bool product = node->op() == Op::matmul || node->op() == Op::einsum;
       for (size_t i = 0; i < node->operand_count(); ++i) {
         const Value* operand = node->operand(i);
@@ -152,6 +153,19 @@ class Plan {
       }
       if (sinks) sunk_.insert(node);
     }
+  }
+
+  // A sum over an axis of a state that is stacked for nothing else costs an element-wise body a
+  // register's addition an element, where the rest of the result fills its registers.
+  bool stays_inside(const Node& node) const {
+    constexpr int64_t kFew = 16;
+    if (!lifter_.elementwise() || slots_.contains(node.operand(0))) return false;
+    if (node.op() != Op::reduce_sum && node.op() != Op::reduce_mean) return false;
+    int64_t known = 1;
+    for (const Dim dim : node.result()->type().shape.dims()) {
+      if (dim.is_constant() && known < kFew) known *= dim.extent();
+    }
+    return known >= kFew;
   }
 
   static bool is_reduction(Op op) {

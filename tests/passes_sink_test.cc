@@ -212,6 +212,26 @@ TEST(Sink, AReductionOfMoreThanIsStackedStays) {
                                    "%y = reduce_sum(%o, %k) {keep_dims = false} : f64[2, 4]"));
 }
 
+// Where a loop keeps its state in registers, a sum over it needs no copy of it for each step; one
+// of a state that is stacked anyway reads that.
+TEST(Sink, SumsOverStatesOfElementWiseBodiesStay) {
+  const auto text = [](const std::string& slots, const std::string& more, const std::string& type) {
+    return "graph @g (%x: f64[T, 20, 4], %h0: f64[20, 4]) {\n  %hn, " + more +
+           "%y = scan state(%h = %h0: f64[20, 4]) scanned(%xt = %x[0]: f64[20, 4]) stacked(" +
+           slots + R"() {
+    %c = constant i64[1] (1)
+    %s = mul(%h, %xt) : f64[20, 4]
+    %n = tanh(%s) : f64[20, 4]
+    %r = reduce_sum(%n, %c) {keep_dims = false} : f64[20]
+    yield %n, )" +
+           (more.empty() ? "" : "%n, ") + "%r\n  } : f64[20, 4], " + type +
+           "f64[T, 20]\n  yield \"hn\" = %hn, " + (more.empty() ? "" : "\"hs\" = %hs, ") +
+           "\"y\" = %y\n}";
+  };
+  expect_unchanged("sink", text("[0]", "", ""));
+  expect_same_numbers(text("[0], [0]", "%hs, ", "f64[T, 20, 4], "), {{5, 20, 4}, {20, 4}});
+}
+
 TEST(Sink, AProductOfTwoStatesStays) {
   expect_unchanged("sink", scan_of("%n = add(%h, %xt) : f64[2, 4]\n"
                                    "%v = transpose(%n) {perm = [1, 0]} : f64[4, 2]\n"
