@@ -136,7 +136,7 @@ bool BodyLifter::expands(const Node& node) const {
   const bool broadcasts = is_elementwise(node.op()) && is_float(node.result()->type().element);
   for (size_t i = 0; i < node.operand_count(); ++i) {
     if (!node.operand(i) || !is_lifted(dependence(node.operand(i)))) continue;
-    read += weight(broadcasts ? *source_of(node.operand(i)) : *node.operand(i));
+    read += weight(broadcasts && elementwise_ ? *source_of(node.operand(i)) : *node.operand(i));
     ++lifted;
   }
   for (size_t i = 0; i < node.result_count(); ++i) made += weight(*node.result(i));
