@@ -340,6 +340,40 @@ TEST(ElementwiseLoop, SelectiveStateSpace) {
   }
 }
 
+// With a decay as it is given or its exponential, with a sum or without, where nothing else reads
+// the state, or the output does, or the decay depends on the state, or the weights of the sum do.
+TEST(ElementwiseLoop, DecayingSums) {
+  uint64_t seed = 1;
+  for (const Sizes& s : sizes()) {
+    for (int form = 0; form < 64; ++form) {
+      const bool exponential = form & 1, summed = form & 2, output = form & 4, before = form & 8;
+      const bool own_decay = form & 16, own_weights = form & 32;
+      Maker m(s, ++seed);
+      const size_t a = m.input(true, true, m.coin(), true, true),
+                   b = m.input(false, true, true, m.coin()), u = m.input(true, true, false, true),
+                   w = m.input(true, m.coin(), true, false),
+                   c = m.input(true, true, true, m.coin());
+      const size_t h = m.state();
+      size_t decay = m.op(sigmoid, a);
+      if (exponential) decay = m.op(exp, m.op(mul, m.op(neg, m.op(abs, a)), m.op(abs, b)));
+      if (own_decay) decay = m.op(mul, decay, m.op(sigmoid, h));
+      const size_t next = m.op(add, m.op(mul, decay, h), m.op(mul, u, w));
+      m.next(h, next);
+      if (summed) m.output(m.sum(m.op(mul, own_weights ? m.op(tanh, next) : c, next)));
+      if (output) m.output(next);
+      if (before) m.output(h);
+      const std::string loop = check(m.result());
+      if (!own_decay && s.rows > 1 && (exponential || (summed && !own_weights))) {
+        EXPECT_THAT(loop, HasSubstr("1 of them decaying sums"));
+      }
+      if (HasFailure()) {
+        ADD_FAILURE() << "form " << form;
+        return;
+      }
+    }
+  }
+}
+
 // The known recurrences, with each function that they know.
 TEST(ElementwiseLoop, KnownRecurrences) {
   uint64_t seed = 1;

@@ -34,8 +34,8 @@ struct LoopResult {
 };
 
 struct LoopArguments {
-  LoopOperand operands[4];
-  LoopResult result;
+  LoopOperand operands[kMostOperands];
+  LoopResult result, sum;
 };
 
 // How many steps, rows and vectors an operation covers.
@@ -234,6 +234,71 @@ HWY_NOINLINE void SumRows(const LoopArguments& arguments, LoopExtents extents) {
   }
 }
 
+// Form::decay for kCount vectors of all rows, in one step.
+template <bool kExponential, bool kSum, int kCount>
+HWY_INLINE void DecayPlaces(const LoopArguments& arguments, int64_t rows, int64_t step,
+                            int64_t vector) {
+  const LoopTag d;
+  using V = hn::Vec<LoopTag>;
+  const LoopOperand* const in = arguments.operands;
+  const auto first = [&](const LoopOperand& operand) {
+    return operand.data + step * operand.step + vector * operand.vector;
+  };
+  const float* HWY_RESTRICT a = first(in[0]);
+  const float* HWY_RESTRICT b = first(in[1]);
+  const float* h = first(in[2]);
+  const float* HWY_RESTRICT u = first(in[3]);
+  const float* HWY_RESTRICT w = first(in[4]);
+  const float* HWY_RESTRICT c = first(in[5]);
+  const LoopResult& out = arguments.result;
+  float* y = out.data + step * out.step + vector * out.vector;
+  V sum[kCount];
+  HWY_UNROLL(4)
+  for (int i = 0; i < kCount; ++i) sum[i] = hn::Zero(d);
+  for (int64_t r = 0; r < rows; ++r) {
+    HWY_UNROLL(4)
+    for (int i = 0; i < kCount; ++i) {
+      V decay = hn::LoadU(d, a + i * in[0].vector);
+      if constexpr (kExponential) {
+        decay = Exp(d, hn::Mul(decay, hn::LoadU(d, b + i * in[1].vector)));
+      }
+      const V added =
+          hn::Mul(hn::LoadU(d, u + i * in[3].vector), hn::LoadU(d, w + i * in[4].vector));
+      const V next = hn::MulAdd(decay, hn::LoadU(d, h + i * in[2].vector), added);
+      hn::StoreU(next, d, y + i * out.vector);
+      if constexpr (kSum) {
+        sum[i] = hn::MulAdd(next, hn::LoadU(d, c + i * in[5].vector), sum[i]);
+      }
+    }
+    a += in[0].row;
+    b += in[1].row;
+    h += in[2].row;
+    u += in[3].row;
+    w += in[4].row;
+    c += in[5].row;
+    y += out.row;
+  }
+  if constexpr (kSum) {
+    const LoopResult& total = arguments.sum;
+    float* const to = total.data + step * total.step + vector * total.vector;
+    HWY_UNROLL(4)
+    for (int i = 0; i < kCount; ++i) hn::StoreU(sum[i], d, to + i * total.vector);
+  }
+}
+
+template <bool kExponential, bool kSum>
+HWY_NOINLINE void Decay(const LoopArguments& arguments, LoopExtents extents) {
+  for (int64_t t = 0; t < extents.steps; ++t) {
+    int64_t v = 0;
+    for (; v + 4 <= extents.vectors; v += 4) {
+      DecayPlaces<kExponential, kSum, 4>(arguments, extents.rows, t, v);
+    }
+    for (; v < extents.vectors; ++v) {
+      DecayPlaces<kExponential, kSum, 1>(arguments, extents.rows, t, v);
+    }
+  }
+}
+
 using LoopCode = void (*)(const LoopArguments&, LoopExtents);
 
 template <Post post>
@@ -256,6 +321,7 @@ LoopCode MapOf(Form form) {
     case Form::sum_product:
       return SumRows<true>;
     case Form::general:
+    case Form::decay:
       break;
   }
   return nullptr;
@@ -294,8 +360,14 @@ LoopCode RecurrenceOf(Recurrence recurrence) {
   return nullptr;
 }
 
+inline LoopCode DecayOf(const PlannedOperation& operation) {
+  if (!operation.sums) return Decay<true, false>;
+  return operation.exponential ? Decay<true, true> : Decay<false, true>;
+}
+
 // Of an operation that is a known recurrence, for all steps of a chunk at once.
 inline LoopCode RecurrenceOf(const PlannedOperation& operation) {
+  if (operation.form == Form::decay) return DecayOf(operation);
   switch (operation.post) {
     case Post::none:
       return RecurrenceOf<Post::none>(operation.recurrence);

@@ -232,12 +232,23 @@ class LoopTile {
     }
     const RegisterPlace& place = plan_.registers[operation.result];
     result.result = {scratch(operation.result) + step * place.step, place.step, place.row, lanes_};
+    if (operation.sums) {
+      const RegisterPlace& sum = plan_.registers[operation.sum];
+      result.sum = {scratch(operation.sum) + step * sum.step, sum.step, sum.row, lanes_};
+    }
     return result;
+  }
+
+  // Whether a serial group is one operation that knows how to run all steps.
+  bool is_known(const OperationGroup& group) const {
+    const PlannedOperation& first = plan_.operations[group.begin];
+    return group.end - group.begin == 1 &&
+           (first.recurrence != Recurrence::none || first.form == Form::decay);
   }
 
   void run_group(const OperationGroup& group) {
     const PlannedOperation& first = plan_.operations[group.begin];
-    if (group.serial && (group.end - group.begin > 1 || first.recurrence == Recurrence::none)) {
+    if (group.serial && !is_known(group)) {
       for (int64_t t = 0; t < steps_; ++t) {
         for (size_t i = group.begin; i < group.end; ++i) {
           run_operation(plan_.operations[i], t, 1);
@@ -254,6 +265,9 @@ class LoopTile {
   }
 
   void run_operation(const PlannedOperation& operation, int64_t step, int64_t steps) {
+    if (operation.form == Form::decay) {
+      return DecayOf(operation)(arguments(operation, step), {steps, rows_, vectors_});
+    }
     if (operation.form == Form::general) return run_general(operation, step, steps);
     const bool sums = operation.form == Form::sum || operation.form == Form::sum_product;
     const int64_t rows = sums || plan_.registers[operation.result].row > 0 ? rows_ : 1;
@@ -376,9 +390,14 @@ std::string ElementwiseLoop::describe() const {
           std::to_string(plan.tile_rows) + " x " + std::to_string(plan.tile_lanes()) + ", " +
           std::to_string(plan.chunk) + " steps at a time; " +
           std::to_string(plan.operations.size()) + " operations";
+  const auto decays = std::count_if(
+      plan.operations.begin(), plan.operations.end(),
+      [](const PlannedOperation& operation) { return operation.form == Form::decay; });
+  if (decays > 0) text += ", " + std::to_string(decays) + " of them decaying sums";
   int64_t serial = 0;
   for (const OperationGroup& group : plan.groups) {
-    if (group.serial && plan.operations[group.begin].recurrence == Recurrence::none) {
+    const PlannedOperation& first = plan.operations[group.begin];
+    if (group.serial && first.recurrence == Recurrence::none && first.form != Form::decay) {
       serial += static_cast<int64_t>(group.end - group.begin);
     }
   }

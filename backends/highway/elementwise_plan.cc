@@ -15,8 +15,8 @@ constexpr int64_t kMostScratchFloats = 4 << 20;
 constexpr int64_t kLongestChunk = 64;
 // Vectors of one step of a tile that are worth choosing an operation's code for, and more than
 // which only cost room.
-constexpr int64_t kTileVectors = 64;
-constexpr int64_t kSummedTileVectors = 4;
+constexpr int64_t kTileVectors = 128;
+constexpr int64_t kSummedTileVectors = 8;
 // What all tiles read and write in a block of steps should stay in the second level cache.
 constexpr int64_t kBlockFloats = 96 << 10;
 
@@ -41,6 +41,7 @@ class Planner {
     give_outputs_results();
     fuse();
     find_recurrences();
+    find_decays();
     order();
     lay_out();
     return std::move(plan_);
@@ -51,6 +52,7 @@ class Planner {
     PlannedOperation operation;
     bool rows = false;  // the result varies with them
     bool dead = false;
+    size_t made_by = 0;  // a register whose operation makes this one's too; 0: none
   };
 
   const ElementwiseLoopSpec& spec() const { return plan_.spec; }
@@ -78,6 +80,8 @@ class Planner {
   void fuse();
   void fuse_products(Node& node, size_t value);
   void find_recurrences();
+  void find_decays();
+  size_t producer(size_t value) const;
   void order();
   void lay_out();
   int64_t allocate(int64_t chunk);
@@ -85,6 +89,7 @@ class Planner {
   ElementwisePlan plan_;
   std::vector<Node> nodes_;  // their results are registers from first_code() on
   std::vector<size_t> nexts_;
+  std::vector<bool> last_only_;  // of states whose values nothing reads later
   bool sums_ = false;
 };
 
@@ -294,7 +299,8 @@ void Planner::fuse() {
         Node& absorbed = *node_of(operation.operands[0]);
         absorbed.dead = true;
         operation.form = absorbed.operation.form;
-        std::copy_n(absorbed.operation.operands, 4, operation.operands);
+        std::copy(std::begin(absorbed.operation.operands), std::end(absorbed.operation.operands),
+                  operation.operands);
         break;
       }
     }
@@ -334,6 +340,68 @@ void Planner::find_recurrences() {
   }
 }
 
+// Selective state spaces: what decays the state, the state and what is read from it make one pass.
+void Planner::find_decays() {
+  last_only_.assign(nexts_.size(), false);
+  for (size_t s = 0; s < nexts_.size(); ++s) {
+    const size_t next = nexts_[s], state = first_state() + s;
+    Node& node = *node_of(next);
+    PlannedOperation& operation = node.operation;
+    if (operation.recurrence != Recurrence::multiply_add_product || operation.post != Post::none ||
+        operation.operands[0] == state) {
+      continue;
+    }
+    const auto reads_state = [&](const Node& other) {
+      const size_t* const begin = other.operation.operands;
+      return std::find(begin, begin + operand_count(other.operation), state) !=
+             begin + operand_count(other.operation);
+    };
+    Node* const decay = node_of(operation.operands[0]);
+    const bool exponential = decay && !decay->dead && decay->operation.form == Form::mul &&
+                             decay->operation.post == Post::exp && !reads_state(*decay) &&
+                             uses(operation.operands[0]) == 1;
+    Node* sum = nullptr;
+    size_t read_by = 0;
+    for (Node& other : nodes_) {
+      if (other.dead || other.operation.form != Form::sum_product) continue;
+      size_t* const operands = other.operation.operands;
+      if (operands[0] != next) std::swap(operands[0], operands[1]);
+      if (operands[0] == next && operands[1] < first_state()) sum = &other;
+    }
+    if (!node.rows || (!exponential && !sum)) continue;
+    size_t operands[kMostOperands] = {
+        operation.operands[0], operation.operands[0], state,
+        operation.operands[2], operation.operands[3], operation.operands[3]};
+    if (exponential) {
+      operands[0] = decay->operation.operands[0];
+      operands[1] = decay->operation.operands[1];
+      decay->dead = true;
+    }
+    if (sum) {
+      operands[5] = sum->operation.operands[1];
+      operation.sum = sum->operation.result;
+      sum->dead = true;
+      sum->made_by = next;
+    }
+    operation.form = Form::decay;
+    operation.recurrence = Recurrence::none;
+    operation.exponential = exponential;
+    operation.sums = sum != nullptr;
+    std::copy(std::begin(operands), std::end(operands), operation.operands);
+    for (const Node& other : nodes_) read_by += !other.dead && reads_state(other);
+    const bool output =
+        std::any_of(spec().outputs.begin(), spec().outputs.end(),
+                    [&](const ElementwiseLoopSpec::Output& o) { return o.value == state; });
+    last_only_[s] = uses(next) == 1 && read_by == 1 && !output;
+  }
+}
+
+// The node that makes a register's value, as an index.
+size_t Planner::producer(size_t value) const {
+  const Node& node = nodes_[value - first_code()];
+  return (node.made_by > 0 ? node.made_by : value) - first_code();
+}
+
 // Operations that wait for each other over time are one group; groups come after what they read,
 // states too.
 void Planner::order() {
@@ -344,9 +412,9 @@ void Planner::order() {
     for (size_t k = 0; k < operand_count(nodes_[i].operation); ++k) {
       size_t value = nodes_[i].operation.operands[k];
       if (is_state(value)) value = nexts_[value - first_state()];
-      if (value >= first_code() && !nodes_[value - first_code()].dead) {
-        reaches[value - first_code()].set(i);
-      }
+      if (value < first_code()) continue;
+      const size_t made_by = producer(value);
+      if (!nodes_[made_by].dead) reaches[made_by].set(i);
     }
   }
   for (size_t via = 0; via < count; ++via) {
@@ -415,10 +483,16 @@ int64_t Planner::allocate(int64_t chunk) {
     place.step = (rows ? plan_.tile_rows : 1) * tile_lanes;
     return place;
   };
-  // A state's values of all steps follow each other, from before the first one on.
+  // A state's values of all steps follow each other, from before the first one on, or replace each
+  // other.
   for (size_t s = 0; s < nexts_.size(); ++s) {
     RegisterPlace place = result_place(first_state() + s);
-    place.offset = take((chunk + 1) * place.step);
+    if (last_only_[s]) {
+      place.offset = take(place.step);
+      place.step = 0;
+    } else {
+      place.offset = take((chunk + 1) * place.step);
+    }
     plan_.registers[first_state() + s] = place;
     place.offset += place.step;
     plan_.registers[nexts_[s]] = place;
@@ -440,8 +514,12 @@ int64_t Planner::allocate(int64_t chunk) {
   };
   std::vector<Free> taken;
   for (size_t g = 0; g < plan_.groups.size(); ++g) {
+    std::vector<size_t> results;
     for (size_t i = plan_.groups[g].begin; i < plan_.groups[g].end; ++i) {
-      const size_t value = plan_.operations[i].result;
+      results.push_back(plan_.operations[i].result);
+      if (plan_.operations[i].sums) results.push_back(plan_.operations[i].sum);
+    }
+    for (const size_t value : results) {
       if (plan_.registers[value].offset >= 0) continue;
       RegisterPlace place = result_place(value);
       const int64_t floats = chunk * place.step;
@@ -531,6 +609,8 @@ size_t operand_count(const PlannedOperation& operation) {
       return 4;
     case Form::general:
       return operand_count(operation.instruction.operation);
+    case Form::decay:
+      return kMostOperands;
   }
   return 0;
 }

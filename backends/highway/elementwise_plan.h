@@ -21,6 +21,8 @@ enum class Form : uint8_t {
   sum,                   // of a over the rows
   sum_product,           // of a * b over the rows
   general,               // by `instruction`
+  decay,  // h = a' * h + d * e and, with `sums`, the sum of h * f over the rows, where
+          // the operands are a, b, h, d, e, f and a' is exp(a * b), or a without exp
 };
 inline constexpr size_t kMapForms = 6;  // those before `sum`
 
@@ -36,13 +38,17 @@ enum class Recurrence : uint8_t {
   multiply_add_product,  // a * h + c * d
 };
 
+inline constexpr size_t kMostOperands = 6;
+
 struct PlannedOperation {
   Form form = Form::copy;
   Post post = Post::none;
   Recurrence recurrence = Recurrence::none;
   Instruction instruction{};  // of `general`
-  size_t operands[4] = {0, 0, 0, 0};
+  size_t operands[kMostOperands] = {};
   size_t result = 0;
+  bool exponential = false, sums = false;  // of `decay`
+  size_t sum = 0;                          // the register of the sum
 };
 
 size_t operand_count(const PlannedOperation& operation);
