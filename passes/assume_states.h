@@ -13,8 +13,8 @@ namespace refrain::passes::internal {
 //
 // `node` is a scan or loop. `simplify` works on a region until nothing is left to do and may throw
 // Error; `forget` is called for each value that goes. Returns the node that took `node`'s place, or
-// null if nothing changed; users' types are left to refine_types. Costs a few copies of the body and
-// their simplification.
+// null if nothing changed; users' types are left to refine_types. Costs a few copies of the body
+// and their simplification.
 Node* assume_states(Node* node, const std::function<void(Node&)>& simplify,
                     const std::function<void(const Value*)>& forget);
 

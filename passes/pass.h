@@ -43,6 +43,9 @@ struct PipelineEntry {
 // What `refrain compile` runs.
 std::span<const PipelineEntry> default_pipeline();
 
+// The same with `free_time` (`refrain compile --dynamic-time`).
+std::vector<PipelineEntry> dynamic_time_pipeline();
+
 struct PassReport {
   std::string pass;
   bool changed = false;

@@ -101,6 +101,11 @@ bool resolve_sequences(Graph& graph, const PassContext& context);
 // PassContext::notes what it found.
 bool roll(Graph& graph, const PassContext& context);
 
+// Gives back the time axis that tracing froze: axes of inputs whose every step a scan reads get a
+// symbol for their extent, and everything that follows from it. Changes nothing where something
+// depends on the number of steps that was traced, and says what in PassContext::notes.
+bool free_time(Graph& graph, const PassContext& context);
+
 // Makes every f32, f16 and bf16 an f64, inputs and outputs too: the same graph in more precision,
 // as an oracle.
 bool widen(Graph& graph, const PassContext& context);

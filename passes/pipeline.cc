@@ -20,6 +20,7 @@ constexpr Pass kPasses[] = {
     {"resolve_sequences", "reads elements of sequences where they came from", resolve_sequences},
     {"roll", "makes scans of recurrences that tracing has unrolled", roll},
     {"inline_steps", "takes scans of one step inside other loops for their bodies", inline_steps},
+    {"free_time", "gives back the time axis that tracing froze", free_time},
     {"split_concat", "makes products of concatenations in loops sums of products", split_concat},
     {"fuse_gates", "makes products in loops that share their left side one", fuse_gates},
     {"split_pointwise", "computes parts of element-wise results in loops from parts",
@@ -112,6 +113,17 @@ const Pass* find_pass(std::string_view name) {
 }
 
 std::span<const PipelineEntry> default_pipeline() { return kDefaultPipeline; }
+
+std::vector<PipelineEntry> dynamic_time_pipeline() {
+  std::vector<PipelineEntry> pipeline(std::begin(kDefaultPipeline), std::end(kDefaultPipeline));
+  const auto* const position =
+      std::find_if(std::begin(kDefaultPipeline), std::end(kDefaultPipeline),
+                   [](const PipelineEntry& entry) { return entry.pass == "split_concat"; });
+  pipeline.insert(
+      pipeline.begin() + (position - std::begin(kDefaultPipeline)),
+      {"free_time", "loops are rolled by now, and nothing is made for their lengths yet"});
+  return pipeline;
+}
 
 std::vector<PassReport> run_pipeline(Graph& graph, std::span<const PipelineEntry> pipeline,
                                      const PassContext& context, const PipelineOptions& options) {

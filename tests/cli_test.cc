@@ -88,7 +88,7 @@ TEST_F(Cli, BadUsage) {
   expect_bad({"compile", model_, "--stop-after", "magic"}, "the pipeline has no pass magic");
   expect_bad({"compile", model_, "--dump-after", "magic"}, "the pipeline has no pass magic");
   expect_bad({"compile", model_, "--precision", "bf16"}, "not available yet: --precision bf16");
-  expect_bad({"compile", model_, "--dynamic-time"}, "not available yet: --dynamic-time");
+  expect_bad({"compile", model_, "--dynamic-time"}, "no axis of any input can be given any length");
   expect_bad({"bench", model_, "--against", "onnxruntime", "--onnxruntime", "/no/such.so"},
              "can't load ONNX Runtime");
   expect_bad({"bench", model_, "--seconds", "0"}, "--seconds");

@@ -23,7 +23,7 @@ struct Options {
 
 void require_pass(const char* option, const std::string& name) {
   std::string known;
-  for (const passes::PipelineEntry& entry : passes::default_pipeline()) {
+  for (const passes::PipelineEntry& entry : passes::dynamic_time_pipeline()) {
     if (name.empty() || name == entry.pass) return;
     // A pass may run several times; it is named once.
     if ((", " + known + ",").find(", " + std::string(entry.pass) + ",") == std::string::npos) {
@@ -49,9 +49,6 @@ int compile(const Options& options) {
     throw Error(fmt::format("not available yet: --precision {}; this version compiles to f32",
                             options.precision));
   }
-  if (options.dynamic_time) {
-    throw Error("not available yet: --dynamic-time; this version does not roll unrolled graphs");
-  }
   require_pass("--stop-after", options.stop_after);
   if (options.dump_after != "all") require_pass("--dump-after", options.dump_after);
 
@@ -67,7 +64,8 @@ int compile(const Options& options) {
   Progress progress;
   progress.show("compiling " + options.model);
   const std::vector<passes::PassReport> reports =
-      optimize(*graph, options.limits.limits(), pipeline);
+      options.dynamic_time ? optimize_dynamic_time(*graph, options.limits.limits(), pipeline)
+                           : optimize(*graph, options.limits.limits(), pipeline);
   progress.clear();
 
   // With dumps, stdout is nothing but graphs.
@@ -88,8 +86,12 @@ and what came out. -o writes the graph that came out in the text form, which eve
 reads as a MODEL, whatever the file is called. With --dump-after stdout holds graphs only and
 the table goes to stderr.
 
+With --dynamic-time, axes of inputs that a loop reads step by step may have any length, also where
+tracing unrolled the loop for one; where something else depends on that length it is an error.
+
 Examples:
   refrain compile model.onnx -o model.refrain
+  refrain compile traced.onnx --dynamic-time -o any_length.txt
   refrain compile model.onnx --dump-after all | less)";
 
 }  // namespace
@@ -111,7 +113,7 @@ void add_compile(CLI::App& app, Action& action) {
       ->type_name("PASS");
   command.add_flag("--weights", options->weights, "Dumps hold all elements of all weights");
   command.add_flag("--dynamic-time", options->dynamic_time,
-                   "Give back the time axis that tracing froze (not available yet)");
+                   "Give back the time axis that tracing froze: the model takes any length");
   command
       .add_option("--precision", options->precision, "Of the weights; only f32 is available yet")
       ->check(CLI::IsMember({"f32", "bf16", "int8"}))

@@ -47,12 +47,36 @@ LoadedModel load_model(const std::string& path, int64_t max_bytes) {
       .in_file(path);
 }
 
-std::vector<passes::PassReport> optimize(Graph& graph, const reference::Limits& limits,
-                                         const passes::PipelineOptions& options) {
+namespace {
+
+std::vector<passes::PassReport> run(Graph& graph, std::span<const passes::PipelineEntry> pipeline,
+                                    const reference::Limits& limits,
+                                    const passes::PipelineOptions& options) {
   const std::unique_ptr<Evaluator> evaluator = reference::make_evaluator(limits);
   passes::PassContext context;
   context.evaluator = evaluator.get();
-  return passes::run_pipeline(graph, passes::default_pipeline(), context, options);
+  return passes::run_pipeline(graph, pipeline, context, options);
+}
+
+}  // namespace
+
+std::vector<passes::PassReport> optimize(Graph& graph, const reference::Limits& limits,
+                                         const passes::PipelineOptions& options) {
+  return run(graph, passes::default_pipeline(), limits, options);
+}
+
+std::vector<passes::PassReport> optimize_dynamic_time(Graph& graph, const reference::Limits& limits,
+                                                      const passes::PipelineOptions& options) {
+  std::vector<passes::PassReport> reports =
+      run(graph, passes::dynamic_time_pipeline(), limits, options);
+  for (const passes::PassReport& report : reports) {
+    if (report.pass != "free_time" || report.changed) continue;
+    std::string why;
+    for (const std::string& note : report.notes) why += (why.empty() ? "" : "; ") + note;
+    throw Error("no axis of any input can be given any length", "a recurrence over one",
+                why.empty() ? "no loop over an axis of fixed length" : why);
+  }
+  return reports;
 }
 
 }  // namespace refrain

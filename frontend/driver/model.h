@@ -30,4 +30,10 @@ LoadedModel load_model(const std::string& path, int64_t max_bytes = kDefaultMaxB
 std::vector<passes::PassReport> optimize(Graph& graph, const reference::Limits& limits = {},
                                          const passes::PipelineOptions& options = {});
 
+// The same with the time axis freed that tracing froze. Throws Error, with the reasons, if there is
+// none that could be.
+std::vector<passes::PassReport> optimize_dynamic_time(Graph& graph,
+                                                      const reference::Limits& limits = {},
+                                                      const passes::PipelineOptions& options = {});
+
 }  // namespace refrain
