@@ -268,7 +268,9 @@ class Freer {
     Value* steps = builder.squeeze(count->result(), {0});
     if (step != 1) steps = builder.op(Op::mul, {steps, builder.scalar(step)});
     Value* end = first == 0 ? steps : builder.op(Op::add, {steps, builder.scalar(first)});
-    return builder.op(Op::range, {builder.scalar(first), end, builder.scalar(step)});
+    Value* range = builder.op(Op::range, {builder.scalar(first), end, builder.scalar(step)});
+    range->set_type(ValueType::tensor(ElementType::i64, {symbol_}));
+    return range;
   }
 
   // Something of the traced length cannot go with steps of any number.

@@ -115,7 +115,8 @@ TEST_F(Cli, InspectPrintsWhatParses) {
   EXPECT_EQ(full.out, print(*parse(kModel)));
   EXPECT_THAT(refrain_({"inspect", model_, "--format", "dot"}).out, StartsWith("digraph"));
   EXPECT_THAT(refrain_({"inspect", model_, "--stage", "executable"}).out,
-              AllOf(HasSubstr("backend auto"), HasSubstr("highway loop"), HasSubstr("arena of")));
+              AllOf(HasSubstr("backend auto"), HasSubstr("highway element-wise loop"),
+                    HasSubstr("arena of")));
   EXPECT_THAT(refrain_({"inspect", model_, "--stage", "executable", "--backend", "reference"}).out,
               AllOf(HasSubstr("backend reference"), HasSubstr("scan"), HasSubstr("tanh")));
 }

@@ -40,7 +40,9 @@ TEST_P(Lengths, OthersThanTheTracedOne) {
   ASSERT_TRUE(fs::exists(copy / "test_data_set_2"));
   for (const Backend backend :
        {Backend::automatic, Backend::reference, Backend::highway, Backend::onednn}) {
-    const CaseResult result = run_case(copy.string(), {.backend = backend});
+    CaseOptions options;
+    options.backend = backend;
+    const CaseResult result = run_case(copy.string(), options);
     EXPECT_EQ(result.status, CaseResult::Status::passed) << name(backend) << ": " << result.why;
   }
 }

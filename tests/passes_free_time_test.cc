@@ -70,7 +70,7 @@ TEST(FreeTime, AReshapeMayKeepTheStepsAsAnAxis) {
               R"(graph @g (%x: f32[T, 2, 3], %h: f32[6]) {
   %e = constant i64[2] (9, 6)
   %0 = constant i64[2] (-1, 6)
-  %r = reshape(%x, %0) : f32[?, 6]
+  %r = reshape(%x, %0) : f32[T, 6]
   %s = scan state(%a = %h: f32[6]) scanned(%xi = %r[0]: f32[6]) {
     %n = add(%a, %xi) : f32[6]
     yield %n
