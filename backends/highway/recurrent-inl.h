@@ -392,35 +392,62 @@ class ChunkRun {
     }
   }
 
-  // Calls f(register, row, unit, count) for each vector of a register of the panel.
-  template <class F>
-  static void ForEachVector(const Panel& panel, float* registers, F&& f) {
-    for (size_t r = 0; r < panel.row_count; ++r) {
-      for (size_t j = 0; j < panel.vectors; ++j, registers += kLanes) {
-        const bool partial = panel.last != 0 && j + 1 == panel.vectors;
-        f(registers, panel.rows[r], panel.unit + static_cast<int64_t>(j * kLanes),
-          partial ? panel.last : kLanes);
-      }
+  // Calls f(register, memory, count) for each vector of a register of the panel, with its place in
+  // the rows of a stream. What the loops need is in local variables: as far as the compiler knows,
+  // a vector that is stored may lie over anything else.
+  template <class T, class F>
+  HWY_INLINE static void ForEachVector(const Panel& panel, float* registers, T* data,
+                                       int64_t row_stride, F f) {
+    const size_t row_count = panel.row_count, last = panel.last;
+    const size_t whole = panel.vectors - (last != 0 ? 1 : 0);
+    const int64_t* const rows = panel.rows;
+    data += panel.unit;
+    for (size_t r = 0; r < row_count; ++r) {
+      T* memory = data + rows[r] * row_stride;
+      for (size_t j = 0; j < whole; ++j, registers += kLanes, memory += kLanes)
+        f(registers, memory, kLanes);
+      if (last == 0) continue;
+      f(registers, memory, last);
+      registers += kLanes;
     }
+  }
+
+  static HWY_INLINE Vector LoadUpTo(const float* from, size_t count) {
+    return HWY_LIKELY(count == kLanes) ? hn::LoadU(Floats(), from) : LoadFirst(from, count);
+  }
+  static HWY_INLINE void StoreUpTo(Vector v, float* to, size_t count) {
+    if (HWY_LIKELY(count == kLanes)) {
+      hn::StoreU(v, Floats(), to);
+    } else {
+      StoreFirst(v, to, count);
+    }
+  }
+
+  // A stream's part of a panel, to a register.
+  static void Gather(const Panel& panel, const InputRows& input, float* registers) {
+    ForEachVector(panel, registers, input.data, input.row_stride,
+                  [](float* to, const float* from, size_t count) {
+                    hn::Store(LoadUpTo(from, count), Floats(), to);
+                  });
   }
 
   // The sums of the streams that gates start from, to where the gates will be.
   void StoreInitials(const Panel& panel) const {
-    const Floats d;
     const StagePlan& stage = *step_.plan;
     for (size_t g = 0; g < stage.gates; ++g) {
       float* registers = panel.gates + g * kPanelStride;
-      std::fill(registers, registers + panel.row_count * panel.vectors * kLanes, 0.0F);
-      const auto add = [&](const InputRows& input) {
-        ForEachVector(panel, registers, [&](float* to, int64_t row, int64_t unit, size_t count) {
-          const Vector v = LoadFirst(input.data + row * input.row_stride + unit, count);
-          hn::Store(hn::Add(hn::Load(d, to), v), d, to);
-        });
-      };
       if (stage.initials.empty()) {
-        add(step_.initial[g]);
-      } else {
-        for (const Stream& stream : stage.initials[g]) add(Input(stream, stage));
+        Gather(panel, step_.initial[g], registers);
+        continue;
+      }
+      std::fill(registers, registers + panel.row_count * panel.vectors * kLanes, 0.0F);
+      for (const Stream& stream : stage.initials[g]) {
+        const InputRows input = Input(stream, stage);
+        ForEachVector(panel, registers, input.data, input.row_stride,
+                      [](float* to, const float* from, size_t count) {
+                        const Floats d;
+                        hn::Store(hn::Add(hn::Load(d, to), LoadUpTo(from, count)), d, to);
+                      });
       }
     }
   }
@@ -440,25 +467,16 @@ class ChunkRun {
         values[stage.gates + i] = input.data + panel.rows[0] * input.row_stride + panel.unit;
         continue;
       }
-      float* registers = panel.gates + (stage.gates + i) * kPanelStride;
-      ForEachVector(panel, registers, [&](float* to, int64_t row, int64_t unit, size_t count) {
-        const float* from = input.data + row * input.row_stride + unit;
-        hn::Store(count == kLanes ? hn::LoadU(d, from) : LoadFirst(from, count), d, to);
-      });
+      Gather(panel, input, panel.gates + (stage.gates + i) * kPanelStride);
     }
     RunTile(d, stage.program.code.data(), stage.program.code.size(),
             {values, panel.gates, kPanelStride, panel.row_count * panel.vectors * kLanes});
     for (size_t o = 0; o < panel.output_count; ++o) {
       const OutputRows& output = panel.outputs[o];
-      float* registers = panel.gates + output.value * kPanelStride;
-      ForEachVector(panel, registers, [&](float* from, int64_t row, int64_t unit, size_t count) {
-        float* to = output.data + row * output.row_stride + unit;
-        if (count == kLanes) {
-          hn::StoreU(hn::Load(d, from), d, to);
-        } else {
-          StoreFirst(hn::Load(d, from), to, count);
-        }
-      });
+      ForEachVector(panel, panel.gates + output.value * kPanelStride, output.data,
+                    output.row_stride, [](const float* from, float* to, size_t count) {
+                      StoreUpTo(hn::Load(Floats(), from), to, count);
+                    });
     }
   }
 
