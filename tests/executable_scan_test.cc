@@ -303,14 +303,15 @@ TEST(ExecutableScan, FedLoops) {
   }
 }
 
-// One step of a GRU that resets after its product: one gate is of h alone and one of x alone, and
-// the weights have no room for zeros in their places.
-TEST(ExecutableScan, OneStepOfGatesWithDifferentProducts) {
-  const std::string steps = check(R"(graph @g (%h0: f32[3, 6], %x: f32[1, 3, 4]) {
+// A GRU that resets after its product: one gate is of h alone and one of x alone, and the weights
+// have no room for zeros in their places. A cell that the kernel doesn't know leaves the product
+// with x before the loop instead.
+TEST(ExecutableScan, GatesWithDifferentProducts) {
+  const std::string text = R"(graph @g (%h0: f32[3, 6], %x: f32[TIME, 3, 4]) {
     %wx = $f32[4, 18]
     %bx = $f32[18]
-    %mx = matmul(%x, %wx) : f32[1, 3, 18]
-    %px = add(%mx, %bx) : f32[1, 3, 18]
+    %mx = matmul(%x, %wx) : f32[TIME, 3, 18]
+    %px = add(%mx, %bx) : f32[TIME, 3, 18]
     %hT = scan state(%h = %h0: f32[3, 6]) scanned(%xt = %px[0]: f32[3, 18]) {
       %wh = $f32[6, 18]
       %bh = $f32[6]
@@ -331,9 +332,25 @@ TEST(ExecutableScan, OneStepOfGatesWithDifferentProducts) {
       yield %next
     } : f32[3, 6]
     yield "h" = %hT
-  })");
-  EXPECT_THAT(steps, HasSubstr("6 units x 3 gates"));
-  EXPECT_EQ(count(steps, "fed, "), 1U) << steps;
+  })";
+  const auto replaced = [&](const std::string& time, const std::string& activation) {
+    std::string result = text;
+    for (const auto& [from, to] : {std::pair{std::string("TIME"), time}, {"tanh", activation}}) {
+      for (size_t at = result.find(from); at != std::string::npos;
+           at = result.find(from, at + to.size())) {
+        result.replace(at, from.size(), to);
+      }
+    }
+    return result;
+  };
+  for (const char* time : {"1", "4"}) {
+    const std::string known = check(replaced(time, "tanh"));
+    EXPECT_THAT(known, HasSubstr("gru, reset after, both products, blend;"));
+    EXPECT_EQ(count(known, "fed, "), 0U) << known;
+    const std::string other = check(replaced(time, "sigmoid"));
+    EXPECT_THAT(other, HasSubstr("6 units x 3 gates"));
+    EXPECT_EQ(count(other, "fed, "), 1U) << other;
+  }
 }
 
 TEST(ExecutableScan, OneStepFromZerosMultipliesNone) {

@@ -344,6 +344,55 @@ Case gru(const Sizes& s, unsigned seed, bool blend) {
   return std::move(c);
 }
 
+// The same with the products of x in the stage: those of x and of h are apart in the candidate. The
+// gates are z, n of h, r and n of x.
+Case gru_of_both_products(const Sizes& s, unsigned seed, bool blend) {
+  Maker maker(seed);
+  Case& c = maker.result();
+  c.rows = s.rows, c.steps = s.steps;
+  maker.add_state(s.units);
+  Stage stage{s.units, 4, {}, {}, {}, {}};
+  const auto add = [&](const Stream& left, int64_t depth, int64_t absent) {
+    Product product = maker.product(left, depth, 4, s.units);
+    product.absent_gates = uint64_t{1} << absent;
+    for (int64_t k = 0; k < depth; ++k)
+      for (int64_t n = 0; n < s.units; ++n)
+        c.weights.back()[static_cast<size_t>(k * product.weights.row_stride +
+                                             absent * product.weights.gate_stride + n)] = 0;
+    stage.products.push_back(product);
+  };
+  if (blend) add(Maker::state(0), s.units, 3);
+  add(maker.rows(s.depth), s.depth, 1);
+  if (!blend) add(Maker::state(0), s.units, 3);
+  for (int64_t g = 0; g < 4; ++g) stage.inputs.push_back(maker.units(s.units));
+  stage.inputs.push_back(Maker::state(0));
+  stage.program = {
+      9,
+      {op(Operation::add, 9, 0, 4), op(Operation::add, 10, 1, 5), op(Operation::add, 11, 2, 6),
+       op(Operation::add, 12, 3, 7), op(sigmoid, 13, 9), op(sigmoid, 14, 11), op(mul, 15, 14, 10),
+       op(Operation::add, 16, 15, 12), op(tanh, 17, 16)},
+      {}};
+  std::vector<Instruction>& code = stage.program.code;
+  if (blend) {
+    code.push_back(op(sub, 18, 8, 17));
+    code.push_back(op(multiply_add, 19, 18, 13, 17));
+    stage.program.outputs = {19, 19};
+  } else {
+    code.push_back({constant, 18, {}, 1.0F});
+    code.push_back(op(sub, 19, 18, 13));
+    code.push_back(op(mul, 20, 19, 17));
+    code.push_back(op(multiply_add, 21, 13, 8, 20));
+    stage.program.outputs = {21, 21};
+  }
+  stage.outputs = {Maker::state(0), maker.rows(s.units)};
+  EXPECT_FALSE(multiplies_zeros(stage));
+  stage.products[0].absent_gates = 0;
+  EXPECT_TRUE(multiplies_zeros(stage));
+  stage.products[0].absent_gates = blend ? 8 : 2;
+  c.spec.stages.push_back(stage);
+  return std::move(c);
+}
+
 // linear_before_reset 0: the second stage multiplies r h, which the first one wrote.
 Case gru_reset_before(const Sizes& s, unsigned seed) {
   Maker maker(seed);
@@ -480,6 +529,10 @@ TEST_P(HighwayRecurrent, Lstm) {
 TEST_P(HighwayRecurrent, Gru) {
   expect_known(check(gru(GetParam(), 3, false)), "gru, reset after");
   expect_known(check(gru(GetParam(), 4, true)), "gru, reset after, blend");
+  expect_known(check(gru_of_both_products(GetParam(), 14, false)),
+               "gru, reset after, both products");
+  expect_known(check(gru_of_both_products(GetParam(), 15, true)),
+               "gru, reset after, both products, blend");
   const std::string description = check(gru_reset_before(GetParam(), 5));
   expect_known(description, "gru, reset");
   expect_known(description, "gru, update");

@@ -54,9 +54,23 @@ constexpr Pattern kPatterns[] = {
     {Cell::lstm, &highway::known::kLstm, {2, 0, 3, 1}},
     {Cell::lbr_gru, &highway::known::kGruResetAfter, {1, 0, 2}},
     {Cell::lbr_gru, &highway::known::kGruResetAfterBlend, {1, 0, 2}},
+    {Cell::lbr_gru, &highway::known::kGruBothProducts, {2, 1, 0, 2}},
+    {Cell::lbr_gru, &highway::known::kGruBothProductsBlend, {2, 1, 0, 2}},
     {Cell::gru, &kGruResetBefore, {1, 0, 2}},
     {Cell::gru, &kGruResetBeforeBlend, {1, 0, 2}},
 };
+
+size_t gates_of(Cell cell) {
+  switch (cell) {
+    case Cell::lstm:
+      return 4;
+    case Cell::gru:
+    case Cell::lbr_gru:
+      return 3;
+    default:
+      return 1;
+  }
+}
 
 bool same(const Stream& a, const Stream& b) {
   return a.kind == b.kind && a.buffer == b.buffer && a.time_stride == b.time_stride &&
@@ -234,10 +248,11 @@ bool CellFinder::add_row(const Stream& stream, std::vector<const float*>& bias) 
   return true;
 }
 
-// One product with `recurrent`, and perhaps one with x.
+// Products with `recurrent` and with x, at most one each.
 bool CellFinder::add_products(const Whole::Gate& from, const Stream& recurrent, RecurrentCell& cell,
                               Gate& gate) const {
   for (const highway::Product& product : from.stage->products) {
+    if (product.absent_gates >> from.index & 1) continue;
     const RecurrentCell::Matrix matrix = {
         product.weights.data + static_cast<int64_t>(from.index) * product.weights.gate_stride,
         product.weights.row_stride};
@@ -259,7 +274,7 @@ bool CellFinder::add_products(const Whole::Gate& from, const Stream& recurrent, 
     }
     gate.input = matrix;
   }
-  return gate.recurrent.data;
+  return true;
 }
 
 bool CellFinder::add_outputs(const Whole& whole, const std::vector<uint8_t>& roles,
@@ -323,22 +338,29 @@ std::optional<RecurrentCell> CellFinder::instance(const Pattern& pattern, const 
   for (size_t i = 0; i < whole.outputs.size(); ++i) {
     if (temporary(whole.outputs[i])) reset = whole.outputs[i];
   }
-  cell.gates.resize(known.gates);
+  cell.gates.resize(gates_of(pattern.cell));
   for (size_t k = 0; k < known.gates; ++k) {
     const size_t index = match->inputs[k];
-    Gate& gate = cell.gates[pattern.onnx_gates[k]];
-    const bool candidate = k == 2 && !lstm;  // n of a GRU
+    const size_t onnx_gate = pattern.onnx_gates[k];
+    Gate& gate = cell.gates[onnx_gate];
+    const bool candidate = onnx_gate == 2 && !lstm;  // n of a GRU
     const Stream& left = candidate && pattern.cell == Cell::gru ? reset : h;
     if (!add_products(whole.gates[index], left, cell, gate)) return {};
+    // That of a GRU that resets after its product is apart from the product with x, which is a
+    // stream or the first gate.
     const bool apart = candidate && pattern.cell == Cell::lbr_gru;
-    if (apart && (gate.input.data || !add_feed(stream(3), cell, gate))) return {};
+    const bool own = apart && known.skewed;
+    if (apart && !own && (gate.input.data || !add_feed(stream(3), cell, gate))) return {};
     for (const uint8_t input : normal.initials[index]) {
       const Stream& added = whole.streams[input - gates];
-      const bool taken = add_row(added, apart ? gate.recurrent_bias : gate.input_bias) ||
+      const bool recurrent = apart && !(own && k == 0);
+      const bool taken = add_row(added, recurrent ? gate.recurrent_bias : gate.input_bias) ||
                          (!apart && add_feed(added, cell, gate));
       if (!taken) return {};
     }
-    if (!gate.input.data) return {};
+  }
+  for (const Gate& gate : cell.gates) {
+    if (!gate.input.data || !gate.recurrent.data) return {};
   }
   return cell;
 }

@@ -116,6 +116,12 @@ size_t StageWriter::sum(const std::vector<size_t>& given, int64_t width, bool op
       if (expressions_[addend].kind == Kind::gate && !expressions_[addend].shared) addend = one;
     }
   }
+  // What a product can start from comes right after it.
+  const auto rank = [this](size_t addend) {
+    const Expression& e = expressions_[addend];
+    return e.kind == Kind::gate && !e.shared ? 0 : e.kind == Kind::stream ? 1 : 2;
+  };
+  std::ranges::stable_sort(addends, {}, rank);
   size_t total = addends[0];
   for (size_t i = 1; i < addends.size(); ++i) {
     total = operation({highway::Operation::add, 0, {0, 0, 0}, 0, 0}, {total, addends[i]}, width);
@@ -204,7 +210,8 @@ StageWriter::Register StageWriter::emit(Draft& draft, size_t expression) {
   return made;
 }
 
-// The weights of all gates by left side: one product each, gates that it is no part of being zero.
+// The weights of all gates by left side: one product each, gates that it is no part of being zero
+// and absent.
 void StageWriter::write_products(const Draft& draft, int64_t width, highway::Stage& stage) {
   struct Use {
     size_t gate;
@@ -238,9 +245,9 @@ void StageWriter::write_products(const Draft& draft, int64_t width, highway::Sta
                          columns, stride};
       continue;
     }
-    std::vector<bool> used(gates);
-    for (const Use& use : uses) used[use.gate] = true;
-    form_->padded |= std::find(used.begin(), used.end(), false) != used.end();
+    uint64_t absent = gates >= 64 ? ~uint64_t{0} : (uint64_t{1} << gates) - 1;
+    for (const Use& use : uses) absent &= ~(use.gate < 64 ? uint64_t{1} << use.gate : 0);
+    product.absent_gates = absent;
     const auto units = static_cast<size_t>(width);
     const auto depth = static_cast<size_t>(product.depth);
     std::vector<float>& packed = form_->weights.emplace_back(depth * gates * units, 0.0F);
@@ -309,6 +316,7 @@ bool StageWriter::write(int64_t rows, LoopForm& form) {
     if (draft == drafts_.begin()) break;
   }
   std::reverse(stages.begin(), stages.end());
+  form.padded = std::any_of(stages.begin(), stages.end(), highway::multiplies_zeros);
   return true;
 }
 

@@ -28,6 +28,8 @@ struct KnownProgram {
   // one pass), then the rest, which reads of their results only register `handed`, and not gate 0.
   size_t first = 0;
   uint8_t handed = 0;
+  // Only for stages of two products that are skewed: see StagePlan.
+  bool skewed = false;
 
   constexpr std::span<const Instruction> program() const {
     return std::span(code).first(instructions);
@@ -90,6 +92,32 @@ inline constexpr KnownProgram kGruResetAfterBlend{
     2,
     7};
 
+// The same two where x is a gate too, of a product of its own: gates x, r, z, n; stream h.
+inline constexpr KnownProgram kGruBothProducts{
+    "gru, reset after, both products",
+    4,
+    5,
+    8,
+    {apply(sigmoid, 5, 1), apply(multiply_add, 7, 5, 3, 0), apply(sigmoid, 6, 2), apply(tanh, 8, 7),
+     one(9), apply(sub, 10, 9, 6), apply(mul, 11, 6, 4), apply(multiply_add, 12, 10, 8, 11)},
+    1,
+    {12},
+    2,
+    7,
+    true};
+inline constexpr KnownProgram kGruBothProductsBlend{
+    "gru, reset after, both products, blend",
+    4,
+    5,
+    6,
+    {apply(sigmoid, 5, 1), apply(multiply_add, 7, 5, 3, 0), apply(sigmoid, 6, 2), apply(tanh, 8, 7),
+     apply(sub, 9, 4, 8), apply(multiply_add, 10, 6, 9, 8)},
+    1,
+    {10},
+    2,
+    7,
+    true};
+
 // Gates r, z; stream h: sigmoid(r) h and sigmoid(z). What a GRU needs before its second product.
 inline constexpr KnownProgram kGruReset{
     "gru, reset", 2, 3, 3, {apply(sigmoid, 3, 0), apply(mul, 4, 3, 2), apply(sigmoid, 5, 1)}, 2,
@@ -104,13 +132,30 @@ inline constexpr KnownProgram kGruUpdate{"gru, update",
                                           apply(mul, 6, 1, 2), apply(multiply_add, 7, 5, 3, 6)},
                                          1,
                                          {7}};
+inline constexpr KnownProgram kGruUpdateBlend{
+    "gru, update, blend",
+    1,
+    3,
+    3,
+    {apply(tanh, 3, 0), apply(sub, 4, 2, 3), apply(multiply_add, 5, 1, 4, 3)},
+    1,
+    {5}};
 
 }  // namespace known
 
 inline constexpr std::array kKnownPrograms{
-    known::kIdentity, known::kTanh,      known::kRelu,
-    known::kSigmoid,  known::kLstm,      known::kGruResetAfter,
-    known::kGruReset, known::kGruUpdate, known::kGruResetAfterBlend,
+    known::kIdentity,
+    known::kTanh,
+    known::kRelu,
+    known::kSigmoid,
+    known::kLstm,
+    known::kGruResetAfter,
+    known::kGruReset,
+    known::kGruUpdate,
+    known::kGruResetAfterBlend,
+    known::kGruBothProducts,
+    known::kGruBothProductsBlend,
+    known::kGruUpdateBlend,
 };
 
 inline constexpr size_t kIdentity = 0;  // the index of known::kIdentity

@@ -54,6 +54,8 @@ void check_stage(const Stage& stage, const std::vector<int64_t>& state_sizes) {
             to_text(product.depth));
     require(product.left.kind != Stream::Kind::units, "left side of a product", "rows or a state",
             "units");
+    require(stage.gates >= 64 || product.absent_gates >> stage.gates == 0, "absent gates",
+            "below " + to_text(stage.gates), std::to_string(product.absent_gates));
     check_stream(product.left, product.depth, state_sizes, "left side");
     depth += product.depth;
   }
@@ -120,7 +122,7 @@ bool is_in_place(const LoopSpec& spec, size_t state) {
 
 // Columns in groups of nearly equal size.
 BlockShape block_shape(size_t gates, size_t vectors, int64_t depth, const TargetShape& target,
-                       size_t splits) {
+                       size_t splits, bool skewed) {
   BlockShape shape;
   shape.vectors = vectors;
   const size_t columns = gates * vectors;
@@ -132,9 +134,11 @@ BlockShape block_shape(size_t gates, size_t vectors, int64_t depth, const Target
   for (size_t i = 0; i < count; ++i) {
     const size_t size = columns / count + (i < columns % count ? 1 : 0);
     shape.groups.push_back({first, size, shape.floats});
-    shape.floats += depth * static_cast<int64_t>(size * target.lanes);
-    shape.tile_rows = std::min(shape.tile_rows, TileRows(target.accumulators, splits, size));
-    shape.tile_blocks = std::min(shape.tile_blocks, TileBlocks(target.accumulators, splits, size));
+    const size_t at_once = skewed ? size - 1 : size;
+    shape.floats += depth * static_cast<int64_t>(at_once * target.lanes);
+    shape.tile_rows = std::min(shape.tile_rows, TileRows(target.accumulators, splits, at_once));
+    shape.tile_blocks =
+        std::min(shape.tile_blocks, TileBlocks(target.accumulators, splits, at_once));
     first += size;
   }
   const size_t tiles = kPanelVectors / vectors / shape.tile_rows;
@@ -142,17 +146,35 @@ BlockShape block_shape(size_t gates, size_t vectors, int64_t depth, const Target
   return shape;
 }
 
+bool is_absent(const Product& product, int64_t gate) { return product.absent_gates >> gate & 1; }
+
+// The two products in the order of StagePlan::skewed, or none if they aren't such ones.
+std::vector<const Product*> skewed_products(const Stage& stage,
+                                            const std::vector<size_t>& gate_order) {
+  if (stage.products.size() != 2 || stage.gates > 64 || gate_order.size() != kMaxColumns) return {};
+  const uint64_t first = uint64_t{1} << gate_order.front();
+  const uint64_t last = uint64_t{1} << gate_order.back();
+  const Product &a = stage.products[0], &b = stage.products[1];
+  if (a.absent_gates == last && b.absent_gates == first) return {&a, &b};
+  if (b.absent_gates == last && a.absent_gates == first) return {&b, &a};
+  return {};
+}
+
 struct Packer {
   const Stage& stage;
+  const std::vector<const Product*>& products;
+  bool skewed;
   const std::vector<size_t>& gate_order;  // source gate of each gate of the plan
   size_t lanes;
 
   void pack(const BlockShape& shape, int64_t first_unit, float* out) const {
     for (const ColumnGroup& group : shape.groups) {
-      for (const Product& product : stage.products) {
+      for (const Product* const source_product : products) {
+        const Product& product = *source_product;
         for (int64_t k = 0; k < product.depth; ++k) {
           for (size_t column = group.first; column < group.first + group.count; ++column) {
             const int64_t gate = static_cast<int64_t>(gate_order[column / shape.vectors]);
+            if (skewed && is_absent(product, gate)) continue;
             const int64_t unit = first_unit + static_cast<int64_t>(column % shape.vectors * lanes);
             const int64_t count = std::clamp<int64_t>(stage.units - unit, 0, int64_t(lanes));
             const float* source = product.weights.data + k * product.weights.row_stride +
@@ -175,23 +197,25 @@ void choose_blocks(StagePlan& plan, const TargetShape& target, int64_t rows) {
                       [](int64_t sum, const StageProduct& product) { return sum + product.depth; });
   const int64_t block_vectors = static_cast<int64_t>(BlockVectors(plan.gates));
   const auto sums = static_cast<size_t>(std::clamp<int64_t>(rows, 1, kMaxTileRows));
-  plan.splits = Splits(static_cast<size_t>(vectors) * plan.gates * sums);
-  plan.block =
-      block_shape(plan.gates, static_cast<size_t>(block_vectors), depth, target, plan.splits);
+  const size_t gates = plan.skewed ? plan.gates - 1 : plan.gates;
+  plan.splits = Splits(static_cast<size_t>(vectors) * gates * sums);
+  plan.block = block_shape(plan.gates, static_cast<size_t>(block_vectors), depth, target,
+                           plan.splits, plan.skewed);
   plan.full_blocks = plan.units / (block_vectors * lanes);
   const int64_t rest = vectors - plan.full_blocks * block_vectors;
   if (rest > 0)
-    plan.tail = block_shape(plan.gates, static_cast<size_t>(rest), depth, target, plan.splits);
+    plan.tail =
+        block_shape(plan.gates, static_cast<size_t>(rest), depth, target, plan.splits, plan.skewed);
   plan.tail_lanes = static_cast<size_t>(plan.units % lanes);
   plan.weight_floats = plan.full_blocks * plan.block.floats + plan.tail.floats;
 }
 
-void pack_weights(StagePlan& plan, const Stage& stage, const std::vector<size_t>& gate_order,
-                  size_t lanes) {
+void pack_weights(StagePlan& plan, const Stage& stage, const std::vector<const Product*>& products,
+                  const std::vector<size_t>& gate_order, size_t lanes) {
   if (plan.weight_floats == 0) return;
   plan.weights = hwy::AllocateAligned<float>(static_cast<size_t>(plan.weight_floats));
   if (!plan.weights) throw Error("packed weights", "memory", to_text(plan.weight_floats * 4));
-  const Packer packer{stage, gate_order, lanes};
+  const Packer packer{stage, products, plan.skewed, gate_order, lanes};
   float* out = plan.weights.get();
   const int64_t units = static_cast<int64_t>(plan.block.vectors * lanes);
   for (int64_t b = 0; b < plan.full_blocks; ++b, out += plan.block.floats)
@@ -214,12 +238,22 @@ void place_initials(StagePlan& plan, std::vector<std::vector<Stream>> initials) 
   }
 }
 
+// The known program that the stage's is, if its products are as that wants them.
+std::optional<Match> match_stage(const Stage& stage, const Program& program) {
+  const auto gates = static_cast<size_t>(stage.gates);
+  std::optional<Match> match = match_known(program, gates);
+  if (!match || !kKnownPrograms[match->known].skewed) return match;
+  const std::vector<size_t> order(
+      match->inputs.begin(),
+      match->inputs.begin() + static_cast<std::ptrdiff_t>(kKnownPrograms[match->known].gates));
+  if (skewed_products(stage, order).empty()) match.reset();
+  return match;
+}
+
 StagePlan plan_stage(const Stage& stage, const TargetShape& target,
                      const std::vector<bool>& in_place, int64_t rows) {
   StagePlan plan;
   plan.units = stage.units;
-  for (const Product& product : stage.products)
-    plan.products.push_back({product.left, product.depth});
 
   const size_t gates = static_cast<size_t>(stage.gates);
   NormalProgram normal = normalize(stage.program, gates);
@@ -227,16 +261,21 @@ StagePlan plan_stage(const Stage& stage, const TargetShape& target,
   std::iota(gate_order.begin(), gate_order.end(), 0);
   std::vector<uint8_t> values = normal.program.outputs;
   plan.inputs = stage.inputs;
-  if (const std::optional<Match> match = match_known(normal.program, gates)) {
+  std::vector<const Product*> products;
+  for (const Product& product : stage.products) products.push_back(&product);
+  if (const std::optional<Match> match = match_stage(stage, normal.program)) {
     const KnownProgram& known = kKnownPrograms[match->known];
     plan.known = match->known;
     gate_order.assign(match->inputs.begin(),
                       match->inputs.begin() + static_cast<std::ptrdiff_t>(known.gates));
+    plan.skewed = known.skewed;
+    if (plan.skewed) products = skewed_products(stage, gate_order);
     plan.inputs.clear();
     for (size_t i = known.gates; i < known.inputs; ++i)
       plan.inputs.push_back(stage.inputs[match->inputs[i] - gates]);
     values = match->outputs;
   }
+  for (const Product* product : products) plan.products.push_back({product->left, product->depth});
   plan.gates = gate_order.size();
   plan.program = std::move(normal.program);
   for (size_t i = 0; i < plan.inputs.size(); ++i)
@@ -255,11 +294,19 @@ StagePlan plan_stage(const Stage& stage, const TargetShape& target,
   place_initials(plan, std::move(initials));
 
   choose_blocks(plan, target, rows);
-  pack_weights(plan, stage, gate_order, target.lanes);
+  pack_weights(plan, stage, products, gate_order, target.lanes);
   return plan;
 }
 
 }  // namespace
+
+bool multiplies_zeros(const Stage& stage) {
+  const auto some_absent = [](const Product& product) { return product.absent_gates != 0; };
+  if (std::ranges::none_of(stage.products, some_absent)) return false;
+  const auto gates = static_cast<size_t>(stage.gates);
+  const std::optional<Match> match = match_stage(stage, normalize(stage.program, gates).program);
+  return !match || !kKnownPrograms[match->known].skewed;
+}
 
 LoopPlan plan_loop(const LoopSpec& spec, const TargetShape& target) {
   for (const Stage& stage : spec.stages) check_stage(stage, spec.state_sizes);

@@ -7,7 +7,8 @@
 //
 // so that the sums of a group (at most kMaxColumns) fit into registers, beside each other for all
 // gates of a unit, and reading them is one ascending stream. Missing units of the last vector are
-// zeros.
+// zeros. In a skewed stage there is one group, and of each k a product has the columns of its own
+// gates only.
 #pragma once
 
 #include <algorithm>
@@ -87,7 +88,9 @@ struct StagePlan {
   std::vector<float> zeros;  // what gates without a stream in `initial` start from
 
   std::optional<size_t> known;  // index into kKnownPrograms
-  Program program;              // inputs: the gates, then `inputs`
+  // Two products: the first is no part of the last gate, the second of the first one.
+  bool skewed = false;
+  Program program;  // inputs: the gates, then `inputs`
   std::vector<Stream> inputs;
   std::vector<bool> stored_inputs;  // by stream: whether an output stores it as it is
   std::vector<Store> stores;        // by rising value

@@ -93,6 +93,22 @@ HWY_INLINE void ForEachSum(F&& f) {
   }
 }
 
+HWY_INLINE float* SumPlace(const TileArgs& args, size_t r, size_t u, size_t c) {
+  return args.out + args.column_out[c] + r * args.row_out + u * args.block_out;
+}
+
+// What a sum starts from if that isn't zero.
+HWY_INLINE const float* StreamPlace(const TileArgs& args, size_t r, size_t u, size_t c) {
+  return args.initial[c] + args.rows[r] * args.initial_stride[c] + args.unit +
+         static_cast<int64_t>(u) * args.block_units;
+}
+HWY_INLINE Vector InitialSum(const TileArgs& args, size_t r, size_t u, size_t c) {
+  const Floats d;
+  if (args.start == Start::zeros) return hn::Zero(d);
+  return hn::LoadU(
+      d, args.start == Start::streams ? StreamPlace(args, r, u, c) : SumPlace(args, r, u, c));
+}
+
 template <size_t kRows, size_t kBlocks, size_t kColumns>
 HWY_INLINE void InitializeSums(const TileArgs& args, TileSums<kRows, kBlocks, kColumns>& sums) {
   const Floats d;
@@ -101,14 +117,11 @@ HWY_INLINE void InitializeSums(const TileArgs& args, TileSums<kRows, kBlocks, kC
                                              HWY_ATTR { sums[r][u][c] = hn::Zero(d); });
   } else if (args.start == Start::streams) {
     ForEachSum<kRows, kBlocks, kColumns>([&](size_t r, size_t u, size_t c) HWY_ATTR {
-      const float* initial = args.initial[c] + args.rows[r] * args.initial_stride[c];
-      sums[r][u][c] =
-          hn::LoadU(d, initial + args.unit + static_cast<int64_t>(u) * args.block_units);
+      sums[r][u][c] = hn::LoadU(d, StreamPlace(args, r, u, c));
     });
   } else {
     ForEachSum<kRows, kBlocks, kColumns>([&](size_t r, size_t u, size_t c) HWY_ATTR {
-      sums[r][u][c] =
-          hn::LoadU(d, args.out + args.column_out[c] + r * args.row_out + u * args.block_out);
+      sums[r][u][c] = hn::LoadU(d, SumPlace(args, r, u, c));
     });
   }
 }
@@ -216,26 +229,68 @@ HWY_INLINE void AddProducts(const LeftRows* products, size_t product_count, cons
   });
 }
 
+// The products of a skewed stage (see StagePlan). `sums` holds what all columns but the last start
+// from and gets the results of all but the first: start(r, u) gives the last column's start only
+// when it is needed, and finish(r, u, sum) takes the first one's result as soon as it is there, so
+// that there are registers for more rows.
+template <size_t kSplits, size_t kRows, size_t kBlocks, size_t kOwn, class StartF, class FinishF>
+HWY_INLINE void AddSkewedProducts(const LeftRows* products, const int64_t* rows,
+                                  const float* HWY_RESTRICT weights, int64_t block_stride,
+                                  TileSums<kRows, kBlocks, kOwn>& sums, const StartF& start,
+                                  const FinishF& finish) {
+  AddProducts<kSplits, kRows, kBlocks, kOwn>(products, 1, rows, weights, block_stride, sums);
+  ForEachSum<kRows, kBlocks, kOwn>([&](size_t r, size_t u, size_t c) HWY_ATTR {
+    if (c == 0) finish(r, u, sums[r][u][0]);
+    sums[r][u][c] = c + 1 < kOwn ? sums[r][u][c + 1 < kOwn ? c + 1 : 0] : start(r, u);
+  });
+  AddProducts<kSplits, kRows, kBlocks, kOwn>(
+      products + 1, 1, rows, weights + products[0].depth * static_cast<int64_t>(kOwn * kLanes),
+      block_stride, sums);
+}
+
 template <size_t kSplits, size_t kRows, size_t kBlocks, size_t kColumns>
 void ComputeTile(const TileArgs& args) {
-  const Floats d;
   TileSums<kRows, kBlocks, kColumns> sums;
   InitializeSums<kRows, kBlocks, kColumns>(args, sums);
   AddProducts<kSplits, kRows, kBlocks, kColumns>(args.products, args.product_count, args.rows,
                                                  args.weights, args.block_stride, sums);
   ForEachSum<kRows, kBlocks, kColumns>([&](size_t r, size_t u, size_t c) HWY_ATTR {
-    float* out = args.out + args.column_out[c] + r * args.row_out + u * args.block_out;
-    hn::StoreU(sums[r][u][c], d, out);
+    hn::StoreU(sums[r][u][c], Floats(), SumPlace(args, r, u, c));
   });
 }
 
-template <size_t kSplits, size_t kColumns, size_t... kIndex>
-constexpr auto TilesOfRows(std::index_sequence<kIndex...>) {
-  return std::array<TileFunction, kMaxTileRows>{ComputeTile<kSplits, kIndex + 1, 1, kColumns>...};
+template <size_t kSplits, size_t kRows, size_t kBlocks, size_t kColumns>
+void ComputeSkewedTile(const TileArgs& args) {
+  TileSums<kRows, kBlocks, kColumns - 1> sums;
+  InitializeSums<kRows, kBlocks, kColumns - 1>(args, sums);
+  AddSkewedProducts<kSplits, kRows, kBlocks, kColumns - 1>(
+      args.products, args.rows, args.weights, args.block_stride, sums,
+      [&](size_t r, size_t u) HWY_ATTR { return InitialSum(args, r, u, kColumns - 1); },
+      [&](size_t r, size_t u, Vector sum)
+          HWY_ATTR { hn::StoreU(sum, Floats(), SumPlace(args, r, u, 0)); });
+  ForEachSum<kRows, kBlocks, kColumns - 1>([&](size_t r, size_t u, size_t c) HWY_ATTR {
+    hn::StoreU(sums[r][u][c], Floats(), SumPlace(args, r, u, c + 1));
+  });
 }
-template <size_t kSplits, size_t kColumns, size_t... kIndex>
+
+template <size_t kSplits, size_t kRows, size_t kBlocks, size_t kColumns, bool kSkewed>
+constexpr TileFunction TileOf() {
+  if constexpr (kSkewed) {
+    return ComputeSkewedTile<kSplits, kRows, kBlocks, kColumns>;
+  } else {
+    return ComputeTile<kSplits, kRows, kBlocks, kColumns>;
+  }
+}
+
+template <size_t kSplits, size_t kColumns, bool kSkewed, size_t... kIndex>
+constexpr auto TilesOfRows(std::index_sequence<kIndex...>) {
+  return std::array<TileFunction, kMaxTileRows>{
+      TileOf<kSplits, kIndex + 1, 1, kColumns, kSkewed>()...};
+}
+template <size_t kSplits, size_t kColumns, bool kSkewed, size_t... kIndex>
 constexpr auto TilesOfBlocks(std::index_sequence<kIndex...>) {
-  return std::array<TileFunction, kMaxTileBlocks>{ComputeTile<kSplits, 1, kIndex + 1, kColumns>...};
+  return std::array<TileFunction, kMaxTileBlocks>{
+      TileOf<kSplits, 1, kIndex + 1, kColumns, kSkewed>()...};
 }
 
 // [columns - 1][rows - 1] and [columns - 1][blocks - 1].
@@ -244,12 +299,27 @@ struct Tiles {
   std::array<std::array<TileFunction, kMaxTileBlocks>, kMaxColumns> blocks{};
 };
 
+template <size_t kSplits, size_t kColumns, bool kSkewed>
+constexpr void AddTiles(Tiles& tiles) {
+  constexpr size_t kAtOnce = kColumns - (kSkewed ? 1 : 0);
+  tiles.rows[kColumns - 1] = TilesOfRows<kSplits, kColumns, kSkewed>(
+      std::make_index_sequence<TileRows(kAccumulators, kSplits, kAtOnce)>());
+  tiles.blocks[kColumns - 1] = TilesOfBlocks<kSplits, kColumns, kSkewed>(
+      std::make_index_sequence<TileBlocks(kAccumulators, kSplits, kAtOnce)>());
+}
+
 template <size_t kSplits, size_t... kIndex>
 constexpr Tiles TilesOf(std::index_sequence<kIndex...>) {
-  return {{TilesOfRows<kSplits, kIndex + 1>(
-              std::make_index_sequence<TileRows(kAccumulators, kSplits, kIndex + 1)>())...},
-          {TilesOfBlocks<kSplits, kIndex + 1>(
-              std::make_index_sequence<TileBlocks(kAccumulators, kSplits, kIndex + 1)>())...}};
+  Tiles tiles;
+  (AddTiles<kSplits, kIndex + 1, false>(tiles), ...);
+  return tiles;
+}
+// Skewed stages have kMaxColumns columns.
+template <size_t kSplits>
+constexpr Tiles SkewedTilesOf() {
+  Tiles tiles;
+  AddTiles<kSplits, kMaxColumns, true>(tiles);
+  return tiles;
 }
 
 // By 1, 2 and 4 partial sums.
@@ -258,6 +328,8 @@ constexpr std::array<Tiles, 3> kTiles{
     TilesOf<2>(std::make_index_sequence<kMaxColumns>()),
     TilesOf<4>(std::make_index_sequence<kMaxColumns>()),
 };
+constexpr std::array<Tiles, 3> kSkewedTiles{SkewedTilesOf<1>(), SkewedTilesOf<2>(),
+                                            SkewedTilesOf<4>()};
 
 }  // namespace refrain::highway::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -211,7 +211,7 @@ class ChunkRun {
   // Resolves the stage's streams for this step.
   void StartStage(const StagePlan& stage) {
     step_.plan = &stage;
-    step_.tiles = &kTiles[stage.splits / 2];
+    step_.tiles = &(stage.skewed ? kSkewedTiles : kTiles)[stage.splits / 2];
     for (size_t i = 0; i < stage.products.size(); ++i) {
       const InputRows left = Input(stage.products[i].left, stage);
       step_.products[i] = {left.data, left.row_stride, stage.products[i].depth};

@@ -52,6 +52,8 @@ struct Product {
       left;  // rows or state; `depth` elements a row. A stage may read what an earlier one wrote.
   int64_t depth = 0;
   WeightSource weights;
+  // Bit g: gate g is no part of this product; its weights are zeros.
+  uint64_t absent_gates = 0;
 };
 
 struct Stage {
@@ -62,6 +64,10 @@ struct Stage {
   std::vector<Stream> inputs;
   std::vector<Stream> outputs;  // as many as the program's
 };
+
+// Whether a stage that passes the checks of RecurrentLoop would have to multiply the zeros of gates
+// that are absent from some product.
+bool multiplies_zeros(const Stage& stage);
 
 // A loop, made once; immutable. Packs weights for the best target of this machine.
 struct LoopSpec {

@@ -144,8 +144,20 @@ void RunSmall(const LoopPlan& plan, const RecurrentLoop::Run& run) {
       products[p].data = left[p].data();
       left[p].advance();
     }
-    AddProducts<kSplits, 1, kBlocks, kColumns>(products.data(), product_count, &kRow, weights,
-                                               block_stride, sums);
+    if constexpr (kProgram.skewed) {
+      TileSums<1, kBlocks, kColumns - 1> some;
+      ForEachSum<1, kBlocks, kColumns - 1>([&](size_t r, size_t u, size_t c)
+                                               HWY_ATTR { some[r][u][c] = sums[r][u][c]; });
+      AddSkewedProducts<kSplits, 1, kBlocks, kColumns - 1>(
+          products.data(), &kRow, weights, block_stride, some,
+          [&](size_t r, size_t u) HWY_ATTR { return sums[r][u][kColumns - 1]; },
+          [&](size_t r, size_t u, Vector sum) HWY_ATTR { sums[r][u][0] = sum; });
+      ForEachSum<1, kBlocks, kColumns - 1>([&](size_t r, size_t u, size_t c)
+                                               HWY_ATTR { sums[r][u][c + 1] = some[r][u][c]; });
+    } else {
+      AddProducts<kSplits, 1, kBlocks, kColumns>(products.data(), product_count, &kRow, weights,
+                                                 block_stride, sums);
+    }
     HWY_UNROLL(4)
     for (size_t place = 0; place < kBlocks * kVectors; ++place) {
       Vector registers[32];
@@ -185,7 +197,8 @@ void RunSmall(const LoopPlan& plan, const RecurrentLoop::Run& run) {
 template <size_t kKnown, size_t kVectors, size_t kBlocks>
 constexpr LoopFunction SmallLoopOf() {
   constexpr size_t kGates = kKnownPrograms[kKnown].gates;
-  constexpr size_t kSplits = Splits(kGates * kVectors * kBlocks);
+  constexpr size_t kSplits =
+      Splits((kGates - (kKnownPrograms[kKnown].skewed ? 1 : 0)) * kVectors * kBlocks);
   constexpr bool kExists =
       kVectors == BlockVectors(kGates) || (kVectors < BlockVectors(kGates) && kBlocks == 1);
   if constexpr (kExists && kBlocks <= TileBlocks(kAccumulators, kSplits, kGates * kVectors)) {
@@ -219,7 +232,8 @@ inline LoopFunction ChooseLoop(const LoopPlan& plan) {
   const size_t vectors = tail ? stage.tail.vectors : stage.block.vectors;
   const size_t blocks = full + (tail ? 1 : 0);
   if (vectors > kMaxColumns || blocks > kMaxTileBlocks) return RunLoop;
-  if (stage.splits != Splits(stage.gates * vectors * blocks)) return RunLoop;
+  const size_t gates = stage.skewed ? stage.gates - 1 : stage.gates;
+  if (stage.splits != Splits(gates * vectors * blocks)) return RunLoop;
   const LoopFunction small_loop = kSmallLoops[*stage.known * 16 + (vectors - 1) * 4 + blocks - 1];
   return small_loop != nullptr ? small_loop : RunLoop;
 }
