@@ -10,9 +10,10 @@
 namespace refrain::executable {
 namespace {
 
-// In multiplications: what is worth a task; what is worth a worker for one stage of one step, a
-// good microsecond where meeting the others takes a quarter.
-constexpr int64_t kWorthAThread = 50'000, kWorthABlockWorker = 25'000;
+// In multiplications: what is worth a task; what is worth a worker for one stage of one step, half
+// a microsecond at least where meeting the others takes half of that. Rows that can be split
+// instead meet nobody.
+constexpr int64_t kWorthAThread = 50'000, kWorthABlockWorker = 25'000, kRatherThanRows = 50'000;
 // With fewer rows a worker, steps are rather split by blocks: a row tile pays for each weight that
 // is read, and weights that one cache doesn't hold may fit into two.
 constexpr int64_t kRowsAWorker = 8;
@@ -52,7 +53,8 @@ void LoopStep::choose_split(size_t stages) {
   if (blocks.empty()) return;
   const int64_t most = *std::max_element(blocks.begin(), blocks.end());
   const int64_t cost = row_cost_ * shape_.rows / phases;
-  const int64_t workers = std::min({int64_t{threads_}, cost / kWorthABlockWorker, most});
+  const int64_t worth = shape_.rows < threads_ ? kWorthABlockWorker : kRatherThanRows;
+  const int64_t workers = std::min({int64_t{threads_}, cost / worth, most});
   if (workers < 2 || most > BlockShare::kMostBlocks) return;
   block_workers_ = static_cast<int>(workers);
   share_ = std::make_unique<BlockShare>(std::move(blocks), block_workers_);
@@ -276,12 +278,17 @@ int64_t LoopStep::step_cost() const {
 }
 
 double LoopStep::expected_gain() const {
-  // As measured on two threads: meeting the others takes its time at each step, tiles of fewer rows
-  // read weights more often.
-  constexpr double kOfBlocks = 0.85, kOfFewRows = 0.75, kOfRows = 0.95;
-  if (share_) return kOfBlocks * block_workers_;
-  return static_cast<double>(row_parts()) *
-         (shape_.rows < kRowsAWorker * threads_ ? kOfFewRows : kOfRows);
+  // Of a worker, as measured on two threads: meeting the others takes its time at each step, tiles
+  // of fewer rows read weights more often.
+  constexpr double kOfBlocks = 0.9, kOfSmallBlocks = 0.75, kOfRows = 0.95, kOfFewRows = 0.75;
+  constexpr int64_t kSmall = 100'000;  // multiplications
+  if (share_) {
+    const auto phases = static_cast<int64_t>(loop_.blocks().size());
+    const bool small = row_cost_ * shape_.rows / phases < kSmall * block_workers_;
+    return block_workers_ * (small ? kOfSmallBlocks : kOfBlocks);
+  }
+  const bool few = shape_.rows < kRowsAWorker * threads_;
+  return static_cast<double>(row_parts()) * (few ? kOfFewRows : kOfRows);
 }
 
 bool LoopStep::follows(const LoopStep& earlier) const {

@@ -13,7 +13,9 @@ namespace {
 // than the few that a wave takes to reach all loops is small against.
 constexpr int64_t kWorthAChunk = 200'000;  // multiplications
 constexpr int64_t kRowsOfProducts = 8, kMostChunks = 32;
-constexpr double kWorthwhile = 1.2;  // times one thread
+// Products of a chunk read their weights once for fewer rows than those of all steps; a wavefront
+// must be so many times faster than one thread.
+constexpr double kOfAChunk = 0.92, kWorthwhile = 1.2;
 constexpr int kSpins = 1000;
 
 }  // namespace
@@ -113,7 +115,7 @@ int64_t wavefront_chunk(const std::vector<LoopStep*>& loops, int threads) {
   const auto chunks = static_cast<double>(over(shape.steps, chunk));
   const auto count = static_cast<double>(loops.size());
   const double workers = std::min(count, static_cast<double>(threads));
-  const double gain = count * chunks / (count * chunks / workers + workers - 1);
+  const double gain = kOfAChunk * count * chunks / (count * chunks / workers + workers - 1);
   return gain > std::max(split, kWorthwhile) ? chunk : 0;
 }
 
