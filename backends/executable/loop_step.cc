@@ -10,10 +10,14 @@
 namespace refrain::executable {
 namespace {
 
-// In multiplications: what is worth a task; what is worth a worker for one stage of one step, half
-// a microsecond at least where meeting the others takes half of that. Rows that can be split
-// instead meet nobody.
-constexpr int64_t kWorthAThread = 50'000, kWorthABlockWorker = 25'000, kRatherThanRows = 50'000;
+// In multiplications: what is worth a task of a product; what is worth a worker for all steps of
+// some rows, a few microseconds; what for one stage of one step, half of one where meeting the
+// others takes half of that. Rows that can be split instead meet nobody.
+constexpr int64_t kWorthAThread = 50'000, kWorthARowsWorker = 300'000, kWorthABlockWorker = 25'000,
+                  kRatherThanRows = 50'000;
+// Of a worker, so that one that starts late may do less: of products, and of a loop if it has
+// enough rows for large parts.
+constexpr int64_t kParts = 3, kMostRowsOfAPart = 96;
 // With fewer rows a worker, steps are rather split by blocks: a row tile pays for each weight that
 // is read, and weights that one cache doesn't hold may fit into two.
 constexpr int64_t kRowsAWorker = 8;
@@ -57,7 +61,7 @@ void LoopStep::choose_split(size_t stages) {
   const int64_t workers = std::min({int64_t{threads_}, cost / worth, most});
   if (workers < 2 || most > BlockShare::kMostBlocks) return;
   block_workers_ = static_cast<int>(workers);
-  share_ = std::make_unique<BlockShare>(std::move(blocks), block_workers_);
+  block_share_ = std::make_unique<BlockShare>(std::move(blocks), block_workers_);
 }
 
 void LoopStep::add_state(Place initial, Place final, Place scratch) {
@@ -108,6 +112,13 @@ void LoopStep::rebind() {
     current_[i] = floats(slot + 1);
     next_[i] = floats(slot + 2);
   }
+  if (row_parts() > 1 && !row_share_) {
+    row_workers_ = row_parts();
+    loop_parts_ = std::clamp(shape_.rows / kMostRowsOfAPart, row_workers_, kParts * row_workers_);
+    row_share_ = std::make_unique<highway::BlockShare>(
+        std::vector<int64_t>{1, kParts * row_workers_, loop_parts_},
+        static_cast<int>(row_workers_));
+  }
   at_once_ = run_at_once();
   whole_ = {.buffers = buffers_.data(),
             .state_current = current_.data(),
@@ -131,16 +142,9 @@ void LoopStep::rebind() {
   }
 }
 
-// Whether a run is one of the loop kernel over all rows and steps, after one of each feed: there is
-// one chunk, and none of them is worth a second thread.
+// Whether a run is one of the loop kernel over all rows and steps, after one of each feed.
 bool LoopStep::run_at_once() const {
-  if (share_ || !row_lengths_.empty() || shape_.chunk < shape_.steps) return false;
-  if (threads_ == 1) return true;
-  const auto alone = [](int64_t rows, int64_t row_cost) { return rows < 2 * grain_of(row_cost); };
-  for (const std::unique_ptr<Feed>& feed : feeds_) {
-    if (!alone(shape_.rows * shape_.steps, feed->row_cost)) return false;
-  }
-  return alone(shape_.rows, row_cost_ * shape_.steps);
+  return row_lengths_.empty() && shape_.chunk >= shape_.steps && !uses_workers();
 }
 
 // Whether a state's initial value shares memory with what one step writes.
@@ -170,29 +174,19 @@ void LoopStep::copy_states() {
   }
 }
 
-// Rows of steps begin .. begin + steps - 1, into the target from its begin on; for a loop that
-// reads backward those of as many steps from the end, up to the target's end.
-void LoopStep::run_feed(Feed& feed, int64_t begin, int64_t steps) {
-  const int64_t first = feed.reverse ? shape_.steps - begin - steps : begin;
-  const size_t reads_count = feed.row_strides.size();
-  for (size_t i = 0; i < reads_count; ++i) {
-    feed.buffers[i] = floats(feed.first_slot + i) + first * shape_.rows * feed.row_strides[i];
+// Points feeds and the loop at steps begin .. begin + steps - 1. Feeds write their rows into the
+// target from its begin on; for a loop that reads backward those of as many steps from the end, up
+// to the target's end.
+void LoopStep::move_to(int64_t begin, int64_t steps) {
+  for (const std::unique_ptr<Feed>& feed : feeds_) {
+    const int64_t first = feed->reverse ? shape_.steps - begin - steps : begin;
+    const size_t reads_count = feed->row_strides.size();
+    for (size_t i = 0; i < reads_count; ++i) {
+      feed->buffers[i] = floats(feed->first_slot + i) + first * shape_.rows * feed->row_strides[i];
+    }
+    const int64_t skipped = feed->reverse ? shape_.chunk - steps : 0;
+    feed->buffers[reads_count] = buffers_[feed->target] + skipped * shape_.rows * feed->columns;
   }
-  const int64_t skipped = feed.reverse ? shape_.chunk - steps : 0;
-  feed.buffers[reads_count] = buffers_[feed.target] + skipped * shape_.rows * feed.columns;
-  for_rows(threads_, steps * shape_.rows, grain_of(feed.row_cost),
-           [&](int64_t row_begin, int64_t row_end) {
-             feed.product.run({.buffers = feed.buffers.data(),
-                               .state_current = nullptr,
-                               .state_next = nullptr,
-                               .steps = 1,
-                               .row_begin = row_begin,
-                               .row_end = row_end});
-           });
-}
-
-void LoopStep::run_part(int64_t begin, int64_t steps) {
-  for (const std::unique_ptr<Feed>& feed : feeds_) run_feed(*feed, begin, steps);
   for (size_t i = 0; i < time_strides_.size(); ++i) {
     moved_[i] = buffers_[i] + begin * time_strides_[i];
   }
@@ -201,26 +195,70 @@ void LoopStep::run_part(int64_t begin, int64_t steps) {
   }
   const bool whole = std::all_of(chunk_lengths_.begin(), chunk_lengths_.end(),
                                  [steps](int64_t length) { return length == steps; });
-  highway::RecurrentLoop::Run run{.buffers = moved_.data(),
-                                  .state_current = current_.data(),
-                                  .state_next = next_.data(),
-                                  .steps = steps,
-                                  .row_begin = 0,
-                                  .row_end = shape_.rows,
-                                  .lengths = whole ? nullptr : chunk_lengths_.data(),
-                                  .backward = shape_.backward};
-  if (share_) {
-    share_->begin();
-    on_workers(block_workers_, [&] { loop_.run_shared(run, *share_); });
-    return;
+  part_ = {.buffers = moved_.data(),
+           .state_current = current_.data(),
+           .state_next = next_.data(),
+           .steps = steps,
+           .row_begin = 0,
+           .row_end = shape_.rows,
+           .lengths = whole ? nullptr : chunk_lengths_.data(),
+           .backward = shape_.backward};
+}
+
+void LoopStep::run_feed(const Feed& feed, int64_t row_begin, int64_t row_end) const {
+  feed.product.run({.buffers = feed.buffers.data(),
+                    .state_current = nullptr,
+                    .state_next = nullptr,
+                    .steps = 1,
+                    .row_begin = row_begin,
+                    .row_end = row_end});
+}
+
+void LoopStep::run_part(int64_t begin, int64_t steps) {
+  move_to(begin, steps);
+  for (const std::unique_ptr<Feed>& feed : feeds_) {
+    for_rows(threads_, steps * shape_.rows, grain_of(feed->row_cost),
+             [&](int64_t row_begin, int64_t row_end) { run_feed(*feed, row_begin, row_end); });
   }
-  for_rows(threads_, shape_.rows, grain_of(row_cost_ * steps),
-           [&](int64_t row_begin, int64_t row_end) {
-             highway::RecurrentLoop::Run part = run;
-             part.row_begin = row_begin;
-             part.row_end = row_end;
-             loop_.run(part);
-           });
+  if (!block_share_) return loop_.run(part_);
+  block_share_->begin();
+  on_workers(block_workers_, [&] { loop_.run_shared(part_, *block_share_); });
+}
+
+// All parts on some workers, which meet before and after each one's feeds.
+void LoopStep::run_rows() {
+  const int64_t feed_parts = kParts * row_workers_;
+  const int64_t chunks = (shape_.steps + shape_.chunk - 1) / shape_.chunk;
+  row_share_->begin();
+  on_workers(static_cast<int>(row_workers_), [&] {
+    highway::BlockShare::Worker worker(*row_share_);
+    for (; worker.step() < chunks; worker.next()) {
+      const int64_t begin = begin_of(worker.step());
+      const int64_t steps = std::min(shape_.chunk, shape_.steps - begin);
+      for (highway::BlockShare::Blocks claimed; worker.claim(1, claimed);) {
+        const int64_t part = claimed.begin;
+        if (worker.stage() == 0) {
+          move_to(begin, steps);
+        } else if (worker.stage() == 1) {
+          const int64_t rows = steps * shape_.rows;
+          for (const std::unique_ptr<Feed>& feed : feeds_) {
+            run_feed(*feed, rows * part / feed_parts, rows * (part + 1) / feed_parts);
+          }
+        } else {
+          highway::RecurrentLoop::Run run = part_;
+          run.row_begin = shape_.rows * part / loop_parts_;
+          run.row_end = shape_.rows * (part + 1) / loop_parts_;
+          loop_.run(run);
+        }
+      }
+    }
+  });
+}
+
+// The first step of the part with this index in the order of the run.
+int64_t LoopStep::begin_of(int64_t part) const {
+  const int64_t chunks = (shape_.steps + shape_.chunk - 1) / shape_.chunk;
+  return shape_.chunk * (shape_.backward ? chunks - 1 - part : part);
 }
 
 void LoopStep::start() {
@@ -240,17 +278,20 @@ void LoopStep::run() {
     return loop_.run(whole_);
   }
   start();
-  const int64_t chunk = shape_.chunk;
-  const int64_t chunks = (shape_.steps + chunk - 1) / chunk;
+  if (row_share_) return run_rows();
+  const int64_t chunks = (shape_.steps + shape_.chunk - 1) / shape_.chunk;
   for (int64_t i = 0; i < chunks; ++i) {
-    const int64_t begin = chunk * (shape_.backward ? chunks - 1 - i : i);
-    run_part(begin, std::min(chunk, shape_.steps - begin));
+    run_part(begin_of(i), std::min(shape_.chunk, shape_.steps - begin_of(i)));
   }
 }
 
-// Of the loop.
+// Into how many parts the rows are split.
 int64_t LoopStep::row_parts() const {
-  return std::clamp<int64_t>(shape_.rows / grain_of(row_cost_ * shape_.chunk), 1, threads_);
+  if (block_share_) return 1;
+  const auto whole = static_cast<double>(step_cost()) * static_cast<double>(shape_.steps);
+  const auto worth = static_cast<int64_t>(
+      std::min(whole / static_cast<double>(kWorthARowsWorker), static_cast<double>(threads_)));
+  return std::clamp<int64_t>(worth, 1, shape_.rows);
 }
 
 bool LoopStep::uses_workers() const {
@@ -258,7 +299,7 @@ bool LoopStep::uses_workers() const {
   for (const std::unique_ptr<Feed>& feed : feeds_) {
     feeds |= threads_ > 1 && shape_.chunk * shape_.rows >= 2 * grain_of(feed->row_cost);
   }
-  return share_ || row_parts() > 1 || feeds;
+  return block_share_ || row_parts() > 1 || feeds;
 }
 
 bool LoopStep::worth_a_task() const {
@@ -267,7 +308,7 @@ bool LoopStep::worth_a_task() const {
 
 void LoopStep::join_wavefront(const std::string& note) {
   threads_ = 1;
-  share_.reset();
+  block_share_.reset();
   note_ += note;
 }
 
@@ -282,7 +323,7 @@ double LoopStep::expected_gain() const {
   // of fewer rows read weights more often.
   constexpr double kOfBlocks = 0.9, kOfSmallBlocks = 0.75, kOfRows = 0.95, kOfFewRows = 0.75;
   constexpr int64_t kSmall = 100'000;  // multiplications
-  if (share_) {
+  if (block_share_) {
     const auto phases = static_cast<int64_t>(loop_.blocks().size());
     const bool small = row_cost_ * shape_.rows / phases < kSmall * block_workers_;
     return block_workers_ * (small ? kOfSmallBlocks : kOfBlocks);
@@ -331,7 +372,7 @@ std::string LoopStep::describe() const {
                      std::to_string(shape_.rows) + " rows";
   if (shape_.backward) text += ", backward";
   if (!row_lengths_.empty()) text += ", lengths";
-  if (share_) {
+  if (block_share_) {
     text += ", unit blocks over " + std::to_string(block_workers_) + " threads";
   } else if (row_parts() > 1) {
     text += ", rows over " + std::to_string(row_parts()) + " threads";

@@ -28,7 +28,8 @@ struct LoopShape {
 // of that size, and then the loop does.
 //
 // On more than one thread the rows of products are split. Those of the loop are too if there are
-// many; each step of few rows is split by unit blocks if it is worth that (see BlockShare).
+// many; each step of few rows is split by unit blocks if it is worth that. Either way workers claim
+// parts, and none is waited for that hasn't (see BlockShare).
 class LoopStep final : public Step {
  public:
   LoopStep(const highway::LoopSpec& spec, LoopShape shape, int threads);
@@ -91,7 +92,10 @@ class LoopStep final : public Step {
   bool run_at_once() const;
   bool states_overlap() const;
   void copy_states();
-  void run_feed(Feed& feed, int64_t begin, int64_t steps);
+  void move_to(int64_t begin, int64_t steps);
+  void run_feed(const Feed& feed, int64_t row_begin, int64_t row_end) const;
+  void run_rows();
+  int64_t begin_of(int64_t part) const;
   void choose_split(size_t stages);
   int64_t row_parts() const;
 
@@ -99,14 +103,17 @@ class LoopStep final : public Step {
   LoopShape shape_;
   std::string note_;
   int threads_;
-  int64_t row_cost_;                            // multiplications a row
-  std::unique_ptr<highway::BlockShare> share_;  // of steps split by blocks
+  int64_t row_cost_;                                  // multiplications a row
+  std::unique_ptr<highway::BlockShare> block_share_;  // of steps split by blocks
   int block_workers_ = 1;
+  // Of rows: for each part of the steps moving there, parts of its feeds, parts of its rows.
+  std::unique_ptr<highway::BlockShare> row_share_;
+  int64_t row_workers_ = 1, loop_parts_ = 1;
   std::vector<int64_t> state_bytes_;
   std::vector<float*> buffers_, moved_, initial_, current_, next_;
   // Everything at once on the caller, where nothing needs more; how it is bound.
   bool at_once_ = false;
-  highway::RecurrentLoop::Run whole_{};
+  highway::RecurrentLoop::Run whole_{}, part_{};
   std::vector<int64_t> time_strides_;
   std::vector<std::unique_ptr<Feed>> feeds_;
   size_t buffer_count_ = 0, first_state_ = 0, lengths_slot_ = 0;
