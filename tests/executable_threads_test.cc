@@ -120,6 +120,19 @@ TEST_F(ExecutableThreads, ManyRowsAreSplitByRows) {
   EXPECT_THAT(steps, Not(HasSubstr("unit blocks over")));
 }
 
+TEST_F(ExecutableThreads, ElementwiseLoopsAreSplitByTiles) {
+  const Sizes s{40, 16, 300};
+  const std::string state = dims({16, 300}), all = dims({40, 16, 300});
+  const std::string steps = check(graph(
+      input(s) + ", %h0: " + state,
+      "%h, %y = scan state(%s = %h0: " + state + ") scanned(%xt = %x[0]: " + state +
+          ") stacked([0]) {\n%a = mul(%s, %xt) : " + state + "\n%b = tanh(%a) : " + state +
+          "\n%n = sub(%b, %xt) : " + state + "\nyield %n, %b\n} : " + state + ", " + all + "\n",
+      R"("h" = %h, "y" = %y)"));
+  EXPECT_THAT(steps, HasSubstr("over 2 threads"));
+  EXPECT_THAT(steps, HasSubstr("levels on 2 threads"));
+}
+
 TEST_F(ExecutableThreads, SmallLoopsStayOnOneThread) {
   const Sizes s{3, 1, 8};
   const std::string steps = check(graph(input(s), lstm("a", "x", s), R"("y" = %a_y, "h" = %a_h)"));

@@ -55,6 +55,7 @@ std::string ElementwiseStep::describe() const {
   std::string text = "highway element-wise loop, " + std::to_string(steps_) + " steps";
   if (backward_) text += ", backward";
   if (!lengths_.empty()) text += ", lengths";
+  if (parts_ > 1) text += ", tiles over " + std::to_string(parts_) + " threads";
   return text + ": " + loop_.describe();
 }
 

@@ -26,6 +26,7 @@ class ElementwiseStep final : public Step {
 
   void run() override;
   void rebind() override;
+  bool uses_workers() const override { return parts_ > 1; }
   std::string describe() const override;
 
  private:

@@ -12,7 +12,8 @@ namespace refrain::executable {
 
 // Calls f(begin, end) on consecutive parts of 0..rows-1, at most `threads` of them and none smaller
 // than `grain` rows, and waits for all. With one part, on the caller and without the scheduler.
-// Whoever calls it with more than one thread does so inside the task arena that bounds them.
+// Whoever calls it with more than one thread does so inside the task arena that bounds them: a step
+// says that it does (Step::uses_workers).
 template <typename F>
 void for_rows(int threads, int64_t rows, int64_t grain, const F& f) {
   const int64_t parts = std::min<int64_t>(threads, rows / std::max<int64_t>(1, grain));

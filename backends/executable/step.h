@@ -27,7 +27,7 @@ class Step {
   // Some of `pointers` changed. Doesn't allocate.
   virtual void rebind() {}
   virtual std::string describe() const = 0;
-  // Whether it spreads its work over the workers of the arena that it runs in.
+  // Whether it spreads its work over workers (see parallel.h): it then runs in an arena of them.
   virtual bool uses_workers() const { return false; }
   // Whether it takes long enough to be a task beside others; some ten microseconds.
   virtual bool worth_a_task() const { return true; }
