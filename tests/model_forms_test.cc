@@ -77,9 +77,10 @@ TEST_P(ModelForms, EndAsTheSameSteps) {
     const std::unique_ptr<Graph> graph = load_model(folder + "/model.onnx").graph;
     optimize(*graph);
     const std::vector<RuntimeValue> inputs = case_inputs(folder, *graph);
-    std::string why;
-    const auto prepared = prepare(*graph, inputs, options, why);
-    ASSERT_TRUE(prepared) << form << ": " << why;
+    const Preparation preparation = prepare(*graph, inputs, options);
+    ASSERT_TRUE(preparation.program) << form << ": " << preparation.why;
+    const PreparedGraph* const prepared = preparation.program->steps();
+    ASSERT_TRUE(prepared) << form;
     Recurrences found;
     count(graph->body(), found);
     EXPECT_EQ(found.loops, 0u) << form;

@@ -37,30 +37,39 @@ bool is_static(const Value& value) {
 
 std::string typed(const Value& value) { return "a value of type " + to_string(value.type()); }
 
-// Why a region can't be prepared; empty if it can.
-std::string obstacle(const Region& region) {
+std::string obstacle(const Region& region, int64_t steps_left);
+
+// Why a node can't be prepared; empty if it can. `steps_left`: that scans may take which read
+// nothing.
+std::string obstacle(const Node& node, int64_t steps_left) {
+  if (node.op() == Op::yield) return {};
+  const std::string op = "op " + std::string(name(node.op()));
+  const bool leaf = node.op() == Op::constant || node.op() == Op::dims;
+  if (!leaf && node.op() != Op::scan && !reference::find_kernel(node.op())) return op;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    if (node.operand(i) && !is_static(*node.operand(i))) return typed(*node.operand(i));
+  }
+  for (size_t i = 0; i < node.result_count(); ++i) {
+    if (!is_static(*node.result(i))) return typed(*node.result(i)) + " of " + op;
+  }
+  if (node.op() == Op::dims) {
+    for (const Dim dim : node.attribute<std::vector<Dim>>(AttributeName::dims)) {
+      if (!dim.is_constant()) return "an extent that is not constant";
+    }
+  }
+  if (node.op() != Op::scan) return {};
+  // Scans inside take their steps in each of this one's.
+  const int64_t repeats = std::max<int64_t>(executable::scan_steps(node).value_or(1), 1);
+  if (std::string why = obstacle(node.region(), steps_left / repeats); !why.empty()) return why;
+  return executable::scan_obstacle(node, steps_left);
+}
+
+std::string obstacle(const Region& region, int64_t steps_left) {
   for (size_t i = 0; i < region.argument_count(); ++i) {
     if (!is_static(*region.argument(i))) return typed(*region.argument(i));
   }
   for (const Node* node = region.first(); node; node = node->next()) {
-    if (node->op() == Op::yield) continue;
-    const std::string op = "op " + std::string(name(node->op()));
-    const bool leaf = node->op() == Op::constant || node->op() == Op::dims;
-    if (!leaf && node->op() != Op::scan && !reference::find_kernel(node->op())) return op;
-    for (size_t i = 0; i < node->operand_count(); ++i) {
-      if (node->operand(i) && !is_static(*node->operand(i))) return typed(*node->operand(i));
-    }
-    for (size_t i = 0; i < node->result_count(); ++i) {
-      if (!is_static(*node->result(i))) return typed(*node->result(i)) + " of " + op;
-    }
-    if (node->op() == Op::dims) {
-      for (const Dim dim : node->attribute<std::vector<Dim>>(AttributeName::dims)) {
-        if (!dim.is_constant()) return "an extent that is not constant";
-      }
-    }
-    if (node->op() != Op::scan) continue;
-    if (std::string why = obstacle(node->region()); !why.empty()) return why;
-    if (std::string why = executable::scan_obstacle(*node); !why.empty()) return why;
+    if (std::string why = obstacle(*node, steps_left); !why.empty()) return why;
   }
   return {};
 }
@@ -198,15 +207,22 @@ struct PreparedGraph::Plan {
   bool is_bound = false;
 };
 
-bool PreparedGraph::supports(const Graph& graph, std::string* why) {
-  const std::string found = obstacle(graph.body());
+bool PreparedGraph::supports(const Graph& graph, std::string* why, int64_t max_iterations) {
+  const std::string found = obstacle(graph.body(), max_iterations);
+  if (why) *why = found;
+  return found.empty();
+}
+
+bool PreparedGraph::supports(const Node& node, std::string* why, int64_t max_iterations) {
+  const std::string found = obstacle(node, max_iterations);
   if (why) *why = found;
   return found.empty();
 }
 
 PreparedGraph::PreparedGraph(const Graph& graph, const PrepareOptions& options) {
   std::string why;
-  if (!supports(graph, &why)) throw Error("this graph can't be prepared: " + why);
+  if (!supports(graph, &why, options.max_iterations))
+    throw Error("this graph can't be prepared: " + why);
   if (options.threads < 1) {
     throw Error("wrong number of threads", "1 or more", std::to_string(options.threads));
   }

@@ -30,13 +30,19 @@ struct PrepareOptions {
   KernelChoice kernels = KernelChoice::automatic;
   int threads = 1;
   int64_t max_bytes = int64_t{4} << 30;  // arena and packed weights
+  // Most steps of scans that read no elements, so that no memory bounds them.
+  int64_t max_iterations = 200'000;
 };
 
 class PreparedGraph {
  public:
   // True if the graph can be prepared: every value at the top level is a tensor of constant shape
   // and no loop or branch is left. Otherwise `why`, if not null, says what is in the way.
-  static bool supports(const Graph& graph, std::string* why = nullptr);
+  static bool supports(const Graph& graph, std::string* why = nullptr,
+                       int64_t max_iterations = PrepareOptions().max_iterations);
+  // The same for one node of the top level.
+  static bool supports(const Node& node, std::string* why = nullptr,
+                       int64_t max_iterations = PrepareOptions().max_iterations);
 
   // The graph is copied as far as it is needed. Throws Error if it is not supported or memory would
   // pass the limit.

@@ -17,9 +17,6 @@
 namespace refrain::executable {
 namespace {
 
-// As many steps as the reference backend lets loops take that no memory bounds.
-constexpr int64_t kMaxUnboundedSteps = 200'000;
-
 bool runs_backward(const ScanView& view) {
   bool backward = false;
   for (size_t i = 0; i < view.scanned(); ++i) backward |= view.scan_slot(i).reverse;
@@ -257,7 +254,7 @@ std::optional<int64_t> scan_steps(const Node& node) {
   return steps;
 }
 
-std::string scan_obstacle(const Node& node) {
+std::string scan_obstacle(const Node& node, int64_t max_unbounded_steps) {
   const ScanView view(node);
   const std::optional<int64_t> steps = scan_steps(node);
   if (!steps) return "a scan whose number of steps is not constant";
@@ -265,7 +262,7 @@ std::string scan_obstacle(const Node& node) {
   for (size_t i = 0; i < view.scanned(); ++i) {
     reads |= bytes_of(*node.operand(view.scanned_operand(i))) > 0;
   }
-  if (!reads && *steps > kMaxUnboundedSteps) return "a scan of too many steps";
+  if (!reads && *steps > max_unbounded_steps) return "a scan of too many steps";
   const auto same = [](const Value* a, const Value* b) {
     return a->type().element == b->type().element && a->type().shape == b->type().shape;
   };

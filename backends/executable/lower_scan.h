@@ -14,7 +14,7 @@ namespace refrain::executable {
 std::optional<int64_t> scan_steps(const Node& node);
 
 // Why a scan of static shapes can't be prepared; empty if it can.
-std::string scan_obstacle(const Node& node);
+std::string scan_obstacle(const Node& node, int64_t max_unbounded_steps);
 
 // Lowers a scan: to the loop kernel if its body has the form (see loop_form.h), otherwise to a step
 // that runs the body's own steps. Its operands have places.

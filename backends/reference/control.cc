@@ -32,12 +32,6 @@ Tensor empty_stack(const ValueType& type, int64_t axis, const Bindings& bindings
   return Tensor(type.element, std::move(extents), budget);
 }
 
-Error limit_error(const Limits& limits, const std::string& found) {
-  return Error("too many iterations",
-               "at most " + std::to_string(limits.max_iterations) + " (see --max-iterations)",
-               found);
-}
-
 // A scan node's slots, looked up once, and its number of steps, checked.
 struct ScanLayout {
   ScanLayout(const ScanView& view, std::span<const RuntimeValue> operands);
@@ -118,7 +112,7 @@ bool never_ends_by_itself(const LoopView& view, std::span<const RuntimeValue> op
 }  // namespace
 
 void Interpreter::count_iterations(int64_t count, const std::string& found) {
-  if (count > limits_.max_iterations - iterations_) throw limit_error(limits_, found);
+  if (count > limits_.max_iterations - iterations_) throw iteration_limit_error(limits_, found);
   iterations_ += count;
 }
 
@@ -196,7 +190,7 @@ void Interpreter::run_loop(RegionPlan& plan, const Step& step) {
   const size_t first_invariant = view.invariant_operand(0), first_state = view.state_operand(0);
   const bool exact = never_ends_by_itself(view, operands);
   if (going && exact && trips > limits_.max_iterations) {
-    throw limit_error(limits_, "a trip count of " + std::to_string(trips));
+    throw iteration_limit_error(limits_, "a trip count of " + std::to_string(trips));
   }
   RegionPlan& body = *step.regions[0];
 

@@ -2,6 +2,7 @@
 
 #include <new>
 #include <string>
+#include <utility>
 
 #include "backends/reference/bindings.h"
 #include "backends/reference/interpreter.h"
@@ -69,12 +70,20 @@ void Interpreter::run_kernel(RegionPlan& plan, const Step& step) {
   for (size_t i = 0; i < results.size(); ++i) plan.set_result(step, i, std::move(results[i]));
 }
 
+Error iteration_limit_error(const Limits& limits, std::string found) {
+  return Error("too many iterations",
+               "at most " + std::to_string(limits.max_iterations) + " (see --max-iterations)",
+               std::move(found));
+}
+
 std::vector<RuntimeValue> run(const Graph& graph, std::span<const RuntimeValue> inputs,
-                              const Limits& limits) {
+                              const Limits& limits, int64_t* iterations) {
   const Bindings bindings = bind_inputs(graph, inputs);
   const std::unique_ptr<RegionPlan> plan = make_plan(graph.body(), bindings);
   for (size_t i = 0; i < inputs.size(); ++i) plan->set_argument(i, inputs[i]);
-  Interpreter(limits, bindings).run(*plan);
+  Interpreter interpreter(limits, bindings, iterations ? *iterations : 0);
+  interpreter.run(*plan);
+  if (iterations) *iterations = interpreter.iterations();
   std::vector<RuntimeValue> outputs;
   plan->take_yields(outputs);
   return outputs;

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "ir/error.h"
 #include "ir/evaluator.h"
 #include "ir/graph.h"
 #include "ir/runtime_value.h"
@@ -20,12 +22,16 @@ struct Limits {
   int64_t max_iterations = 200'000;
 };
 
+// The error of loops that pass the limit; `found`: what does.
+Error iteration_limit_error(const Limits& limits, std::string found);
+
 // Runs the graph on the inputs, one a graph input, in order; returns its outputs. Checks inputs
 // against their declared types (element type, kind, rank, constant extents; a symbol must be bound
 // to one extent everywhere). Throws Error that names the node. The graph is not changed and may be
-// shared by threads.
+// shared by threads. `iterations`, if given, is how many count against the limit already, and then
+// also those of this run.
 std::vector<RuntimeValue> run(const Graph& graph, std::span<const RuntimeValue> inputs,
-                              const Limits& limits = {});
+                              const Limits& limits = {}, int64_t* iterations = nullptr);
 
 // The evaluator that passes fold constants with.
 std::unique_ptr<Evaluator> make_evaluator(const Limits& limits = {});

@@ -14,10 +14,14 @@ namespace refrain::reference {
 // One run of one graph. Everything it is given must outlive it. Not thread-safe.
 class Interpreter {
  public:
-  Interpreter(const Limits& limits, const Bindings& bindings)
+  // `iterations`: that count against the limit already.
+  Interpreter(const Limits& limits, const Bindings& bindings, int64_t iterations)
       : limits_(limits),
         bindings_(bindings),
-        budget_(std::make_shared<MemoryBudget>(limits.max_bytes)) {}
+        budget_(std::make_shared<MemoryBudget>(limits.max_bytes)),
+        iterations_(iterations) {}
+
+  int64_t iterations() const { return iterations_; }
 
   // Runs a region whose arguments have been set; what it yields is then to be taken. Throws Error
   // with the node's name.
@@ -36,7 +40,7 @@ class Interpreter {
   const Limits& limits_;
   const Bindings& bindings_;
   std::shared_ptr<MemoryBudget> budget_;
-  int64_t iterations_ = 0;               // counted so far, nested ones too
+  int64_t iterations_;                   // counted so far, nested ones too
   std::vector<const Tensor*> operands_;  // of the kernel that runs; kept to save allocations
 };
 

@@ -183,27 +183,30 @@ Report measure(const Graph& graph, double load_us, const Workload& work, const O
   const std::vector<PreparedRival> rivals = prepare_rivals(*bound, work, options, progress);
   const ExecutableOptions how{
       .backend = backend_from_name(options.backend), .threads = options.threads, .limits = limits};
-  std::string why = "reference";
+  Preparation prepared;
   const Stopwatch prepare_watch;
-  const std::unique_ptr<PreparedGraph> prepared =
-      how.backend == Backend::reference ? nullptr : prepare(*bound, work.inputs, how, why);
+  if (how.backend != Backend::reference) prepared = prepare(*bound, work.inputs, how);
   report.load_us += prepare_watch.us();
-  report.backend = prepared ? options.backend : "reference";
-  if (!prepared && how.backend != Backend::reference) {
+  report.backend = prepared.program ? options.backend : "reference";
+  if (!prepared.program && how.backend != Backend::reference) {
     progress.clear();
     fmt::print(stderr, "refrain: the reference backend is timed: {} can't run {}\n",
-               options.backend, why);
+               options.backend, prepared.why);
   }
+  PreparedGraph* const steps = prepared.program ? prepared.program->steps() : nullptr;
   std::vector<const Tensor*> inputs;
   std::vector<Tensor> outputs;
-  if (prepared) {
+  if (steps) {
     for (const RuntimeValue& input : work.inputs) inputs.push_back(input.tensor.get());
-    outputs = prepared->make_outputs();
-    prepared->bind(inputs, outputs);
+    outputs = steps->make_outputs();
+    steps->bind(inputs, outputs);
   }
   const auto run = [&] {
-    if (prepared) {
-      prepared->run();
+    int64_t iterations = 0;
+    if (steps) {
+      steps->run();
+    } else if (prepared.program) {
+      prepared.program->run(work.inputs, iterations);
     } else {
       reference::run(*bound, work.inputs, limits);
     }

@@ -6,35 +6,14 @@
 #include <mutex>
 #include <span>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
-#include "backends/executable/executable.h"
-#include "backends/reference/executor.h"
+#include "frontend/driver/program.h"
 #include "ir/graph.h"
 #include "ir/runtime_value.h"
 
 namespace refrain {
-
-// `automatic`, `highway` and `onednn` prepare the graph for the shapes of its inputs and differ in
-// the kernels that are preferred; what cannot be prepared runs on the reference backend.
-enum class Backend : uint8_t { automatic, reference, highway, onednn };
-
-std::string_view name(Backend backend);
-// Throws Error, naming what is available, for another name.
-Backend backend_from_name(std::string_view name);
-
-struct ExecutableOptions {
-  Backend backend = Backend::automatic;
-  int threads = 1;
-  bool optimize = true;  // run the whole pipeline on the graph once its shapes are known
-  reference::Limits limits;
-};
-
-// The graph bound to the shapes of these inputs and prepared, or null, and then `why` says what is
-// in the way. Throws Error if the inputs don't fit the graph or each other.
-std::unique_ptr<PreparedGraph> prepare(const Graph& graph, std::span<const RuntimeValue> inputs,
-                                       const ExecutableOptions& options, std::string& why);
 
 // May be shared by threads; runs of one executable go one after the other unless it is the
 // reference backend's.
@@ -46,8 +25,11 @@ class Executable {
   const Graph& graph() const { return *graph_; }
   Backend backend() const { return options_.backend; }
   // One value a graph input, in order; returns one a graph output. Throws Error. What is prepared
-  // for some shapes is kept for the next run with them, for the last few shapes.
+  // for some shapes (and values of inputs that decide shapes) is kept for the next run with them,
+  // for the last few of them.
   std::vector<RuntimeValue> run(std::span<const RuntimeValue> inputs) const;
+  // As a part of a larger run, whose loops have taken so many iterations.
+  std::vector<RuntimeValue> run(std::span<const RuntimeValue> inputs, int64_t& iterations) const;
 
   // What a run on inputs of these shapes does, a line a step; if they can't be prepared, the
   // reference backend's steps and why.
@@ -55,8 +37,9 @@ class Executable {
 
  private:
   struct Prepared {
-    std::vector<std::vector<int64_t>> extents;  // of the inputs
-    std::unique_ptr<PreparedGraph> graph;       // null: can't be prepared
+    std::vector<std::vector<int64_t>> extents;         // of the inputs
+    std::vector<std::pair<size_t, TensorPtr>> values;  // of the decisive ones
+    std::unique_ptr<Program> program;                  // null: can't be prepared
     std::string why;
     int64_t last_use = 0;
   };
