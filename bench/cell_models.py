@@ -5,14 +5,14 @@
 
 Each becomes a case (a folder with model.onnx and PyTorch's outputs for random inputs, as `refrain verify` reads
 it) named CELL_IxHxNxT_FORM: input size, hidden size, batch, steps. What is there already stays. Beside them the
-built-in operators of equal work, OP_IxHxNxT_operator. With --long also a selective scan over 1000 steps, alone
-and in a block as Mamba has it. Needs PyTorch 1.13 and onnx (Debian 12: python3-torch, python3-onnx).
+built-in operators of equal work, OP_IxHxNxT_operator. With --long also a selective scan over 1000 steps: alone, as
+the cell with its projections, and in a block as Mamba has it. Needs PyTorch 1.13 and onnx (Debian 12: python3-torch, python3-onnx).
 """
 
 import argparse
 import pathlib
 import sys
-from typing import List
+from typing import List, Tuple
 
 import numpy as np
 import onnx
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "models"))
 import export_forms as forms  # noqa: E402
-from export_steps import repeated_model, scan_model  # noqa: E402
+from export_steps import Recurrence, repeated_model, scan_model  # noqa: E402
 from exporter import Exporter, export  # noqa: E402
 
 OPSET = 17
@@ -86,6 +86,41 @@ class MambaBlock(nn.Module):
             outputs.append((h * c[:, t].unsqueeze(1)).sum(-1))
         y = torch.stack(outputs, dim=1) + self.d * x
         return self.out(y * nn.functional.silu(z))
+
+
+class SelectiveScan(nn.Module):
+    """The scan alone: what it selects by is given. x, delta [T, B, channels], b, c [T, B, size]"""
+
+    def __init__(self, channels: int, size: int):
+        super().__init__()
+        self.cell = SelectiveScanStep(channels, size)
+        self.channels, self.size = channels, size
+
+    def forward(self, x: Tensor, delta: Tensor, b: Tensor, c: Tensor) -> Tuple[Tensor, Tensor]:
+        h = torch.zeros(x.size(1), self.channels, self.size)
+        outputs: List[Tensor] = []
+        for t in range(x.size(0)):
+            h, y = self.cell(x[t], delta[t], b[t], c[t], h)
+            outputs.append(y)
+        return torch.stack(outputs), h
+
+
+class SelectiveScanStep(nn.Module):
+    def __init__(self, channels: int, size: int):
+        super().__init__()
+        self.a = nn.Parameter(-torch.arange(1.0, size + 1).repeat(channels, 1))
+
+    def forward(self, x: Tensor, delta: Tensor, b: Tensor, c: Tensor, h: Tensor) -> Tuple[Tensor, Tensor]:
+        delta = delta.abs().unsqueeze(-1)
+        h = torch.exp(delta * self.a) * h + delta * x.unsqueeze(-1) * b.unsqueeze(1)
+        return h, (h * c.unsqueeze(1)).sum(-1)
+
+
+def scan_alone(channels, size):
+    whole = SelectiveScan(channels, size)
+    wide, narrow = ("T", "B", channels), ("T", "B", size)
+    return Recurrence(whole, whole.cell, {"x": wide, "delta": wide, "b": narrow, "c": narrow},
+                      ["x", "delta", "b", "c", "h"], {"h": ("B", channels, size)}, ["y", "h"])
 
 
 def unrolled_loop(model, steps):
@@ -201,6 +236,8 @@ class Models:
             (folder / "model.onnx").write_bytes(operator_model(kind, *size).SerializeToString())
 
     def long(self):
+        self.cell("scan_alone", lambda inputs, hidden: scan_alone(hidden, STATE), (CHANNELS, CHANNELS, 1, LONG),
+                  trace=False)
         self.cell("selective", CELLS["selective"], (CHANNELS, CHANNELS, 1, LONG), trace=False)
 
         def unrolled(module, inputs):
