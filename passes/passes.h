@@ -49,6 +49,11 @@ bool loop_to_scan(Graph& graph, const PassContext& context);
 // place.
 bool inline_steps(Graph& graph, const PassContext& context);
 
+// A scan with states that the others depend on, but not the other way round, and a product by
+// weights in between, as stacked cells have that one loop steps: becomes one scan for these states
+// and another for the rest, which scans what the first one stacks. Not with lengths.
+bool split_scans(Graph& graph, const PassContext& context);
+
 // In the bodies of scans and loops, a product by a concatenation, from either side, of which some
 // part depends on state, by a matrix that does not change there: becomes the sum of the parts'
 // products. Results change by roundings.

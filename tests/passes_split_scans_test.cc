@@ -1,0 +1,145 @@
+// split_scans: stacked cells that one scan steps.
+#include <gmock/gmock.h>
+
+#include "ir/control.h"
+#include "passes/passes.h"
+#include "support/pass_run.h"
+
+namespace refrain {
+namespace {
+
+using testing::expect_pass;
+using testing::expect_same_results;
+using testing::expect_unchanged;
+using testing::FoldingContext;
+using testing::Random;
+using testing::run_pass;
+
+constexpr const char* kWeights = R"(
+  %w = constant f64[2, 2] (0.5, -1, 0.25, 0.75)
+  %v = constant f64[2, 2] (-0.5, 0.125, 1, 0.5)
+)";
+
+// Two layers over x [T, 2]; `body` computes the next states %an and %bn and the slice %y.
+std::string layers(const std::string& body, const std::string& slots = "[0]") {
+  return std::string("graph @g (%x: f64[T, 2], %a0: f64[2], %b0: f64[2]) {") + kWeights +
+         "  %aT, %bT, %ys = scan invariant(%wi = %w: f64[2, 2], %vi = %v: f64[2, 2]) "
+         "state(%a = %a0: f64[2], %b = %b0: f64[2]) scanned(%xt = %x" +
+         slots + ": f64[2]) stacked(" + slots + ") {\n" + body +
+         "    yield %an, %bn, %y\n  } : f64[2], f64[2], f64[T, 2]\n"
+         "  yield \"a\" = %aT, \"b\" = %bT, \"y\" = %ys\n}";
+}
+
+size_t count_scans(const Graph& graph) {
+  size_t scans = 0;
+  for (const Node* node = graph.body().first(); node; node = node->next())
+    scans += node->op() == Op::scan;
+  return scans;
+}
+
+// Splits it into so many scans; the results stay.
+void expect_scans(const std::string& text, size_t scans) {
+  const auto before = parse(text), after = parse(text);
+  run_pass(*after, "split_scans", FoldingContext());
+  EXPECT_EQ(count_scans(*after), scans) << print(*after);
+  Random random(3);
+  for (int64_t steps : {1, 5}) {
+    std::vector<RuntimeValue> inputs;
+    for (size_t i = 0; i < before->input_count(); ++i) {
+      std::vector<int64_t> extents;
+      for (Dim dim : before->input(i)->type().shape.dims())
+        extents.push_back(dim.is_constant() ? dim.extent() : steps);
+      inputs.emplace_back(random.tensor(ElementType::f64, extents));
+    }
+    expect_same_results(*after, *before, inputs);
+  }
+}
+
+// a' = tanh(x + a W), b' = tanh(a' V + b W)
+constexpr const char* kStacked = R"(
+    %p = matmul(%a, %wi) : f64[2]
+    %s = add(%xt, %p) : f64[2]
+    %an = tanh(%s) : f64[2]
+    %q = matmul(%an, %vi) : f64[2]
+    %r = matmul(%b, %wi) : f64[2]
+    %u = add(%q, %r) : f64[2]
+    %bn = tanh(%u) : f64[2]
+    %y = neg(%bn) : f64[2]
+)";
+
+TEST(SplitScans, StackedCells) {
+  expect_pass({"split_scans"}, layers(kStacked),
+              std::string("graph @g (%x: f64[T, 2], %a0: f64[2], %b0: f64[2]) {") + kWeights + R"(
+  %aT, %0 = scan invariant(%wi = %w: f64[2, 2]) state(%a = %a0: f64[2]) scanned(%xt = %x[0]: f64[2]) stacked([0]) {
+    %p = matmul(%a, %wi) : f64[2]
+    %s = add(%xt, %p) : f64[2]
+    %an = tanh(%s) : f64[2]
+    yield %an, %an
+  } : f64[2], f64[T, 2]
+  %bT, %ys = scan invariant(%wi = %w: f64[2, 2], %vi = %v: f64[2, 2]) state(%b = %b0: f64[2]) scanned(%an = %0[0]: f64[2]) stacked([0]) {
+    %q = matmul(%an, %vi) : f64[2]
+    %r = matmul(%b, %wi) : f64[2]
+    %u = add(%q, %r) : f64[2]
+    %bn = tanh(%u) : f64[2]
+    %y = neg(%bn) : f64[2]
+    yield %bn, %y
+  } : f64[2], f64[T, 2]
+  yield "a" = %aT, "b" = %bT, "y" = %ys
+})");
+}
+
+TEST(SplitScans, ResultsStay) {
+  expect_scans(layers(kStacked), 2);
+  expect_scans(layers(kStacked, "[0 reverse]"), 2);
+  // The later cell may have its place in front, see the earlier one's old state, and stack that.
+  expect_scans(layers(R"(
+    %p = matmul(%b, %wi) : f64[2]
+    %s = add(%xt, %p) : f64[2]
+    %bn = tanh(%s) : f64[2]
+    %ab = concat(%a, %b) {axis = 0} : f64[4]
+    %wv = concat(%wi, %vi) {axis = 0} : f64[4, 2]
+    %q = matmul(%ab, %wv) : f64[2]
+    %an = tanh(%q) : f64[2]
+    %y = mul(%b, %an) : f64[2]
+)"),
+               2);
+  // What only the earlier one's results tell.
+  expect_scans(layers(R"(
+    %p = matmul(%a, %wi) : f64[2]
+    %h, %g = split(%p) {axis = 0} : f64[1], f64[1]
+    %an = add(%xt, %h) : f64[2]
+    %m = mul(%an, %g) : f64[2]
+    %q = matmul(%m, %vi) : f64[2]
+    %bn = add(%q, %b) : f64[2]
+    %y = add(%a, %g) : f64[2]
+)"),
+               2);
+}
+
+TEST(SplitScans, WhatGainsNothingStays) {
+  // Each depends on the other.
+  expect_unchanged("split_scans", layers(R"(
+    %p = matmul(%b, %wi) : f64[2]
+    %an = add(%xt, %p) : f64[2]
+    %q = matmul(%an, %vi) : f64[2]
+    %bn = tanh(%q) : f64[2]
+    %y = neg(%bn) : f64[2]
+)"));
+  // No product between them.
+  expect_unchanged("split_scans", layers(R"(
+    %p = matmul(%a, %wi) : f64[2]
+    %an = add(%xt, %p) : f64[2]
+    %q = matmul(%b, %vi) : f64[2]
+    %bn = add(%q, %an) : f64[2]
+    %y = neg(%bn) : f64[2]
+)"));
+  // A product that no state needs; sink takes it out.
+  expect_unchanged("split_scans", layers(R"(
+    %an = add(%xt, %a) : f64[2]
+    %bn = add(%b, %an) : f64[2]
+    %y = matmul(%an, %vi) : f64[2]
+)"));
+}
+
+}  // namespace
+}  // namespace refrain
