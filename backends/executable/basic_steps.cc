@@ -157,8 +157,36 @@ void walk(const StridedCopyStep::Axis* axis, const StridedCopyStep::Axis* end, c
   }
 }
 
+// A box of two axes, read along the one and written along the other, square by square: so that
+// lines are still in cache when their next element is.
+template <size_t N>
+void transpose(const StridedCopyStep::Axis& outer, const StridedCopyStep::Axis& inner,
+               const char* from, char* to) {
+  constexpr int64_t kSide = 16;
+  for (int64_t i = 0; i < outer.extent; i += kSide) {
+    const int64_t rows = std::min(kSide, outer.extent - i);
+    for (int64_t k = 0; k < inner.extent; k += kSide) {
+      const int64_t columns = std::min(kSide, inner.extent - k);
+      for (int64_t row = i; row < i + rows; ++row) {
+        for (int64_t column = k; column < k + columns; ++column) {
+          std::memcpy(to + row * outer.to_stride + column * inner.to_stride,
+                      from + row * outer.from_stride + column * inner.from_stride, N);
+        }
+      }
+    }
+  }
+}
+
 template <size_t N>
 void walk_elements(const StridedCopyStep::Axis* axes, size_t count, const char* from, char* to) {
+  constexpr auto kElement = static_cast<int64_t>(N);
+  if (count >= 2 && axes[count - 1].to_stride == kElement &&
+      axes[count - 2].from_stride == kElement) {
+    walk(axes, axes + count - 2, from, to, [&](const char* source, char* target) {
+      transpose<N>(axes[count - 2], axes[count - 1], source, target);
+    });
+    return;
+  }
   // The innermost axis as a loop of moves of known size.
   const StridedCopyStep::Axis inner = axes[count - 1];
   walk(axes, axes + count - 1, from, to, [&](const char* source, char* target) {

