@@ -1,4 +1,5 @@
-// What may be shared by threads is shared here; meant for the thread sanitizer.
+// What may be shared by threads is shared here; meant for the thread sanitizer. TBB isn't built for
+// it, so that what runs on TBB's workers runs on threads of our own here.
 #include <gtest/gtest.h>
 
 #include <chrono>

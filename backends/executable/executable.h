@@ -28,6 +28,7 @@ enum class KernelChoice {
 
 struct PrepareOptions {
   KernelChoice kernels = KernelChoice::automatic;
+  // At most so many work on a run. What is ours gives the same bits for any number of them.
   int threads = 1;
   int64_t max_bytes = int64_t{4} << 30;  // arena and packed weights
   // Most steps of scans that read no elements, so that no memory bounds them.

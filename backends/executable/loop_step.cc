@@ -17,7 +17,7 @@ constexpr int64_t kWorthAThread = 50'000, kWorthARowsWorker = 300'000, kWorthABl
                   kRatherThanRows = 50'000;
 // Of a worker, so that one that starts late may do less: of products, and of a loop if it has
 // enough rows for large parts.
-constexpr int64_t kParts = 3, kMostRowsOfAPart = 96;
+constexpr int64_t kParts = 3, kRowsOfAPart = 96;
 // With fewer rows a worker, steps are rather split by blocks: a row tile pays for each weight that
 // is read, and weights that one cache doesn't hold may fit into two.
 constexpr int64_t kRowsAWorker = 8;
@@ -114,7 +114,7 @@ void LoopStep::rebind() {
   }
   if (row_parts() > 1 && !row_share_) {
     row_workers_ = row_parts();
-    loop_parts_ = std::clamp(shape_.rows / kMostRowsOfAPart, row_workers_, kParts * row_workers_);
+    loop_parts_ = std::clamp(shape_.rows / kRowsOfAPart, row_workers_, kParts * row_workers_);
     row_share_ = std::make_unique<highway::BlockShare>(
         std::vector<int64_t>{1, kParts * row_workers_, loop_parts_},
         static_cast<int>(row_workers_));
