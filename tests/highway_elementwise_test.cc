@@ -345,9 +345,9 @@ TEST(ElementwiseLoop, SelectiveStateSpace) {
 TEST(ElementwiseLoop, DecayingSums) {
   uint64_t seed = 1;
   for (const Sizes& s : sizes()) {
-    for (int form = 0; form < 64; ++form) {
+    for (int form = static_cast<int>(seed % 7); form < 128; form += 7) {
       const bool exponential = form & 1, summed = form & 2, output = form & 4, before = form & 8;
-      const bool own_decay = form & 16, own_weights = form & 32;
+      const bool own_decay = form & 16, own_weights = form & 32, three = form & 64;
       Maker m(s, ++seed);
       const size_t a = m.input(true, true, m.coin(), true, true),
                    b = m.input(false, true, true, m.coin()), u = m.input(true, true, false, true),
@@ -357,7 +357,8 @@ TEST(ElementwiseLoop, DecayingSums) {
       size_t decay = m.op(sigmoid, a);
       if (exponential) decay = m.op(exp, m.op(mul, m.op(neg, m.op(abs, a)), m.op(abs, b)));
       if (own_decay) decay = m.op(mul, decay, m.op(sigmoid, h));
-      const size_t next = m.op(add, m.op(mul, decay, h), m.op(mul, u, w));
+      const size_t next =
+          m.op(add, m.op(mul, decay, h), three ? m.op(mul, m.op(mul, w, a), u) : m.op(mul, u, w));
       m.next(h, next);
       if (summed) m.output(m.sum(m.op(mul, own_weights ? m.op(tanh, next) : c, next)));
       if (output) m.output(next);

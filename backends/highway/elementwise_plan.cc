@@ -31,6 +31,7 @@ class Planner {
     give_outputs_results();
     fuse();
     find_recurrences();
+    order_products();
     find_decays();
     order();
     PlannedValues values{std::move(nexts_), std::move(last_only_), {}, sums_};
@@ -74,6 +75,7 @@ class Planner {
   void fuse();
   void fuse_products(Node& node, size_t value);
   void find_recurrences();
+  void order_products();
   void find_decays();
   size_t producer(size_t value) const;
   void order();
@@ -328,6 +330,29 @@ void Planner::find_recurrences() {
         break;
       default:
         break;
+    }
+  }
+}
+
+// (p * b) * x, where only b varies with the rows, is (p * x) * b: one multiplication for all rows
+// less in each of them.
+void Planner::order_products() {
+  for (const size_t next : nexts_) {
+    PlannedOperation& operation = node_of(next)->operation;
+    if (operation.recurrence != Recurrence::multiply_add_product) continue;
+    for (const size_t i : {size_t{2}, size_t{3}}) {
+      size_t &product = operation.operands[i], &factor = operation.operands[5 - i];
+      if (!may_absorb(next, product, Form::mul) || factor >= first_state() ||
+          varies_with_rows(factor)) {
+        continue;
+      }
+      Node& node = *node_of(product);
+      size_t* const operands = node.operation.operands;
+      if (varies_with_rows(operands[0])) std::swap(operands[0], operands[1]);
+      if (!node.rows || varies_with_rows(operands[0])) continue;
+      std::swap(operands[1], factor);
+      node.rows = false;
+      break;
     }
   }
 }
