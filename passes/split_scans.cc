@@ -2,6 +2,7 @@
 // stacked cells that one loop steps. What a later scan multiplies of an earlier one's results is
 // then one product over all steps.
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
@@ -161,10 +162,22 @@ class Splitter {
     for (size_t i = 0; i < scan_.stacked(); ++i) {
       (given_.contains(scan_.stacked_slice(i)) ? first_slots : rest_slots).push_back(i);
     }
-    Node* first = make_scan(group_, first_, first_slots, crossing_, {}, slot);
+    const size_t states = static_cast<size_t>(std::popcount(group_));
+    std::vector<Value*> more;
+    std::vector<size_t> places;  // of the crossing values among the first scan's results
+    for (Value* value : crossing_) {
+      const auto stacked = std::find_if(first_slots.begin(), first_slots.end(), [&](size_t i) {
+        const ScanSlot other = scan_.stack_slot(i);
+        return scan_.stacked_slice(i) == value && other.axis == 0 && other.reverse == slot.reverse;
+      });
+      places.push_back(states + static_cast<size_t>(stacked - first_slots.begin()));
+      if (stacked != first_slots.end()) continue;
+      places.back() += more.size();
+      more.push_back(value);
+    }
+    Node* first = make_scan(group_, first_, first_slots, more, {}, slot);
     std::vector<Value*> stacks;
-    const size_t before = first->result_count() - crossing_.size();
-    for (size_t i = 0; i < crossing_.size(); ++i) stacks.push_back(first->result(before + i));
+    for (size_t place : places) stacks.push_back(first->result(place));
     Node* rest = make_scan(all() & ~group_, rest_, rest_slots, {}, stacks, slot);
     node_.parent()->erase(&node_);
     return rest;

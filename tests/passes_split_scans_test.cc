@@ -1,5 +1,5 @@
 // split_scans: stacked cells that one scan steps.
-#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "ir/control.h"
 #include "passes/passes.h"
@@ -114,6 +114,22 @@ TEST(SplitScans, ResultsStay) {
     %y = add(%a, %g) : f64[2]
 )"),
                2);
+}
+
+TEST(SplitScans, WhatIsStackedAlreadyIsScanned) {
+  const char* body = R"(
+    %an = add(%xt, %a) : f64[2]
+    %q = matmul(%an, %vi) : f64[2]
+    %bn = add(%q, %b) : f64[2]
+)";
+  std::string text = layers(body);
+  text.replace(text.find("yield %an, %bn, %y"), 18, "yield %an, %bn, %an");
+  expect_scans(text, 2);
+  const auto graph = parse(text);
+  passes::split_scans(*graph, {});
+  const Node* first = graph->body().first();
+  while (first->op() != Op::scan) first = first->next();
+  EXPECT_EQ(ScanView(*first).stacked(), 1u);
 }
 
 TEST(SplitScans, WhatGainsNothingStays) {
