@@ -48,6 +48,15 @@ std::optional<Affine> difference(const Affine& a, const Affine& b) {
   return minus ? sum(a, *minus) : std::nullopt;
 }
 
+std::optional<int64_t> constant_difference(const Affine& a, const Affine& b) {
+  int64_t constant = 0;
+  if (a.rate != b.rate || !a.same_base(b) ||
+      __builtin_sub_overflow(a.constant, b.constant, &constant)) {
+    return {};
+  }
+  return constant;
+}
+
 std::optional<Affine> plus(const Affine& a, int64_t constant) {
   return sum(a, {.constant = constant});
 }

@@ -31,6 +31,8 @@ struct Affine {
 
 // a - b; none if it is not affine or overflows.
 std::optional<Affine> difference(const Affine& a, const Affine& b);
+// a - b, if it is a constant.
+std::optional<int64_t> constant_difference(const Affine& a, const Affine& b);
 std::optional<Affine> plus(const Affine& a, int64_t constant);
 
 // Reads integers (i64, of one element, whatever their rank) of a loop's body and before it. A state

@@ -23,6 +23,9 @@ using internal::Affine;
 using internal::AffineReader;
 using internal::Trips;
 
+// Farther from the start no tensor has elements.
+constexpr int64_t kMostOffset = int64_t{1} << 48;
+
 // A node of the body that reads one slice of a tensor from before the loop in each iteration.
 struct Read {
   Node* node;
@@ -164,18 +167,16 @@ class Converter {
       first = position.constant;
     } else if (position.rate == -1) {
       read.reverse = true;
-      // The last index that is read: position - (trips - 1).
-      const Affine start{
-          .constant = position.constant, .symbol = position.symbol, .value = position.value};
-      const auto last = trips_.number ? difference(start, *trips_.number) : std::nullopt;
+      Affine start = position;
+      start.rate = 0;
       if (start == Affine{.constant = -1}) {  // counted from the end
         if (!covers(extent)) return false;
         first = 0;
-      } else if (last && last->is_constant()) {
-        first = last->constant + 1;
+      } else if (const auto end = plus(start, 1); end && trips_.number) {
+        first = constant_difference(*end, *trips_.number);  // the last index that is read
       }
     }
-    if (!first || *first < 0) return false;
+    if (!first || *first < 0 || *first > kMostOffset) return false;
     read.first = *first;
     read.exact = *first == 0 && covers(extent);
     if (extent.is_constant() && has_constant_trips()) {

@@ -51,6 +51,8 @@ std::optional<Condition> read_condition(Value* value, const AffineReader& reader
   if (!high) return {};
   const std::optional<Affine> over = difference(*high, *low);
   if (!over) return {};
+  // Anything but 1 and 0 is of no interest, nor then what it would be negated.
+  if (over->rate != 0 && over->rate != -1) return {};
   Condition condition{-over->rate, *over};
   condition.difference.rate = 0;
   return condition;
@@ -104,8 +106,8 @@ std::optional<Trips> trips_of(const LoopView& loop, const AffineReader& reader) 
   }
   trips.until = until;
   if (trips.gate || !until.is_constant() || (trips.bounded && !most->is_constant())) return trips;
-  int64_t number = std::max<int64_t>(until.constant, 0) + 1;
-  if (trips.bounded) number = std::min(number, most->constant);
+  int64_t number = std::clamp<int64_t>(until.constant, 0, kEndless) + 1;
+  if (trips.bounded) number = std::min(number, most->constant);  // which is below kEndless
   trips.number = Affine{.constant = number};
   return trips;
 }

@@ -125,6 +125,32 @@ TEST(LoopToScan, KeepsReadsThatNoSliceGives) {
   EXPECT_THAT(after, HasSubstr("range"));
 }
 
+// Numbers at the ends of their range.
+TEST(LoopToScan, NothingOverflows) {
+  for (const char* offset :
+       {"9223372036854775807", "-9223372036854775808", "4611686018427387904"}) {
+    for (const char* index : {"add(%i, %o)", "sub(%i, %o)", "sub(%o, %i)"}) {
+      const auto graph = parse(R"(graph @g (%x: f32[?], %h: f32[], %n: i64[]) {
+  %true = constant bool[] (true)
+  %t_last, %last = loop trips(%n) while(%true) iteration(%i) invariant(%u = %x: f32[?]) state(%t = %n: i64[], %a = %h: f32[]) {
+    %o = constant i64[] ()" + std::string(offset) +
+                               R"()
+    %j = )" + index + R"( : i64[]
+    %s = gather(%u, %j) : f32[]
+    %t_next = add(%t, %o) : i64[]
+    %next = add(%a, %s) : f32[]
+    %go = less(%t_next, %o) : bool[]
+    yield %go, %t_next, %next
+  } : i64[], f32[]
+  yield "last" = %last
+}
+)");
+      run_pass(*graph, "loop_to_scan", FoldingContext());
+      EXPECT_THAT(print(*graph), HasSubstr("gather")) << offset << " " << index;
+    }
+  }
+}
+
 TEST(LoopToScan, TheNumberOfTheIterationIsScanned) {
   const std::string after =
       converted(summing("    %f = cast(%i) {to = f64} : f64[]\n    %t = gather(%u, %i) : f64[3]\n"
