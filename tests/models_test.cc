@@ -15,25 +15,14 @@
 #include "passes/specialize.h"
 #include "support/cases.h"
 #include "support/compare.h"
+#include "support/widened.h"
 
 namespace refrain {
 namespace {
 
 using testing::case_folders;
 using testing::case_inputs;
-
-TensorPtr widened(const TensorPtr& tensor) {
-  if (!tensor || !is_float(tensor->type())) return tensor;
-  return std::make_shared<const Tensor>(
-      Tensor::of<double>(tensor->extents(), tensor->view().as_doubles()));
-}
-
-RuntimeValue widened(const RuntimeValue& value) {
-  if (!value.sequence) return widened(value.tensor);
-  Sequence sequence;
-  for (const TensorPtr& tensor : *value.sequence) sequence.push_back(widened(tensor));
-  return sequence;
-}
+using testing::widened;
 
 // Scans whose number of steps does not hang on what is computed.
 size_t count_scans(const Region& region) {

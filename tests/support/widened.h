@@ -1,0 +1,23 @@
+// Values in float64, for graphs that the pass `widen` has been over.
+#pragma once
+
+#include <memory>
+
+#include "ir/runtime_value.h"
+
+namespace refrain::testing {
+
+inline TensorPtr widened(const TensorPtr& tensor) {
+  if (!tensor || !is_float(tensor->type())) return tensor;
+  return std::make_shared<const Tensor>(
+      Tensor::of<double>(tensor->extents(), tensor->view().as_doubles()));
+}
+
+inline RuntimeValue widened(const RuntimeValue& value) {
+  if (!value.sequence) return widened(value.tensor);
+  Sequence sequence;
+  for (const TensorPtr& tensor : *value.sequence) sequence.push_back(widened(tensor));
+  return sequence;
+}
+
+}  // namespace refrain::testing
