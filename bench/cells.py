@@ -21,10 +21,8 @@ import sys
 import tempfile
 import time
 
-import grid
-from grid import geometric_mean, ratio_text, time_text
+from reporting import ROOT, environment, geometric_mean, ratio_text, time_text, write_section
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 FORMS = ("unrolled", "loop", "scan")
 SIZES = ("64x128x1x100", "20x32x3x20", "256x256x1x20", "256x256x1x100")
 GOALS = {"64x128x1x100": 5, "20x32x3x20": 5, "256x256x1x20": 3, "256x256x1x100": 3}
@@ -39,7 +37,6 @@ LABELS = {
 # The operator that does a cell's work.
 OPERATORS = {"lstm8": "lstm", "lstm2": "lstm", "torch_lstm": "lstm", "gru_before": "gru", "gru_after": "gru_reset_after"}
 LONG = (("scan_alone", "256x256x1x1000"), ("selective", "256x256x1x1000"), ("mamba", "128x256x1x1000"))
-BEGIN, END = "<!-- cells begin -->", "<!-- cells end -->"
 
 
 def parse_arguments():
@@ -145,9 +142,7 @@ def keep_fastest(known, now):
 
 def measure(arguments, path):
     bench = Bench(arguments)
-    environment = grid.environment()
-    environment["command"] = " ".join(["bench/cells.py"] + [grid.repeatable(part) for part in sys.argv[1:]])
-    result = {"environment": environment, "rows": [], "long": [], "traces": []}
+    result = {"environment": environment(), "rows": [], "long": [], "traces": []}
 
     def add(part, row, text):
         result[part].append(row)
@@ -328,7 +323,7 @@ def main():
     if arguments.output:
         (folder / "tables.md").write_text(report(result))
     else:
-        grid.write_between_markers(ROOT / "bench" / "RESULTS.md", report(result), BEGIN, END)
+        write_section("cells", report(result))
 
 
 if __name__ == "__main__":

@@ -10,20 +10,18 @@ tables and chart are written again from the JSON. Needs nothing but Python's sta
 """
 
 import argparse
-import datetime
 import json
 import math
 import os
 import pathlib
-import platform
 import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from reporting import ROOT, environment, geometric_mean, ratio_text, time_text, write_section
+
 CELLS = ("LSTM", "GRU", "RNN")
 RIVALS = ("onednn", "onnxruntime")
-BEGIN, END = "<!-- grid begin -->", "<!-- grid end -->"
 NOISE = 0.97  # a ratio to the fastest rival below this counts as slower
 
 
@@ -53,53 +51,6 @@ def parse_arguments():
 
 
 # ---- timing
-
-def cpu_model():
-    try:
-        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def cache_sizes():
-    """The caches of the first CPU, as `48K L1d, 1024K L2`."""
-    found = []
-    for index in sorted(pathlib.Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        try:
-            level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
-        except OSError:
-            continue
-        if kind != "Instruction":
-            found.append(f"{size} L{level}{'d' if kind == 'Data' else ''}")
-    return ", ".join(found)
-
-
-def output_of(*command):
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def repeatable(argument):
-    """An argument as it is printed: of paths only the last part, the rest is this machine's."""
-    option, equals, value = argument.rpartition("=")
-    return option + equals + (pathlib.Path(value).name if value.startswith("/") else value)
-
-
-def environment():
-    system = next((line.split("=", 1)[1].strip('"') for line in
-                   pathlib.Path("/etc/os-release").read_text().splitlines()
-                   if line.startswith("PRETTY_NAME=")), platform.system())
-    return {"date": datetime.date.today().isoformat(),
-            "cpu": cpu_model(), "cpus": os.cpu_count(), "caches": cache_sizes(), "system": system,
-            "compiler": output_of("c++", "--version").split("\n")[0],
-            "revision": output_of("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
-            "command": " ".join(["bench/grid.py"] + [repeatable(argument) for argument in sys.argv[1:]])}
-
 
 def streams(steps):
     """One step is timed as one of a stream: its states are inputs, and not known to be zeros."""
@@ -168,21 +119,6 @@ def over_roofline(row):
     return row["min_us"] / row["roofline_us"] if row.get("roofline_us") else None
 
 
-def geometric_mean(values):
-    values = [value for value in values if value]
-    return math.exp(sum(map(math.log, values)) / len(values)) if values else None
-
-
-def ratio_text(value):
-    return f"{value:.2f}x" if value else "-"
-
-
-def time_text(value):
-    if not value:
-        return "-"
-    return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 100 else f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
-
-
 def groups(rows):
     """Rows by (threads, time), in the order in which they were timed."""
     found = {}
@@ -241,16 +177,6 @@ def report(result):
         lines += [f"### {what}, {threads} thread{'s' if threads > 1 else ''}", ""]
         lines += summary_lines(chosen) + [""] + table_lines(chosen) + [""]
     return "\n".join(lines)
-
-
-def write_between_markers(path, text, begin=BEGIN, end=END):
-    old = path.read_text() if path.exists() else "# Results\n"
-    if begin in old and end in old:
-        before, rest = old.split(begin, 1)
-        after = rest.split(end, 1)[1]
-    else:
-        before, after = old.rstrip("\n") + "\n\n", "\n"
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 # ---- chart
@@ -369,7 +295,7 @@ def main():
         (folder / "tables.md").write_text(report(result))
         picture = folder / "benchmark.svg"
     else:
-        write_between_markers(ROOT / "bench" / "RESULTS.md", report(result))
+        write_section("grid", report(result))
         picture = ROOT / "docs" / "benchmark.svg"
     picture.parent.mkdir(parents=True, exist_ok=True)
     picture.write_text(chart(result))

@@ -1,4 +1,4 @@
-// Writes models for bench/grid.py, bench/threads.py and bench/cells.py.
+// Writes the models that the scripts of this folder time.
 //
 // usage: make_models FOLDER CELL HIDDEN
 //            one recurrent layer of one direction, X [T, B, H] in, Y [T, 1, B, H] out, T and B
@@ -9,21 +9,25 @@
 //        make_models FOLDER CELL HIDDEN LAYERS
 //            so many layers of one direction on each other, or for 0 one of both directions. Writes
 //            FOLDER/CELL_HIDDEN_stacked.onnx or FOLDER/CELL_HIDDEN_bidirectional.onnx
+//        make_models FOLDER BILSTM3 HIDDEN
+//            three layers of both directions. Writes FOLDER/BILSTM3_HIDDEN.onnx
+//        make_models FOLDER SCAN_CELL HIDDEN
+//            a cell of scan_cells.h. Writes FOLDER/SCAN_CELL_HIDDEN.onnx
 //        make_models FOLDER TRACE NODES
 //            a traced LSTM of about so many nodes (traced_lstm.h). Writes FOLDER/TRACE_NODES.onnx
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
-#include <random>
 #include <string>
 #include <string_view>
 
 #include "frontend/onnx/proto.h"
+#include "random_weights.h"
+#include "scan_cells.h"
 #include "traced_lstm.h"
 
 namespace {
@@ -37,22 +41,6 @@ struct Form {
   bool stream = false;
   int64_t directions = 1, layers = 1;
 };
-
-// Uniform in +-1/sqrt(H), as frameworks start layers, so that no gate saturates. `columns`: 0 for
-// vectors.
-void add_weights(onnx::GraphProto& graph, const std::string& name, int64_t directions, int64_t rows,
-                 int64_t columns, int64_t hidden, std::mt19937& engine) {
-  const float bound = 1 / std::sqrt(static_cast<float>(hidden));
-  std::uniform_real_distribution<float> uniform(-bound, bound);
-  onnx::TensorProto& tensor = *graph.add_initializer();
-  tensor.set_name(name);
-  tensor.set_data_type(onnx::TensorProto::FLOAT);
-  tensor.add_dims(directions);
-  tensor.add_dims(rows);
-  if (columns > 0) tensor.add_dims(columns);
-  for (int64_t i = 0; i < directions * rows * std::max<int64_t>(columns, 1); ++i)
-    tensor.add_float_data(uniform(engine));
-}
 
 void set_type(onnx::ValueInfoProto& value, const std::string& name, bool time, int64_t directions,
               int64_t hidden) {
@@ -73,19 +61,42 @@ void set_integer(onnx::NodeProto& node, const std::string& name, int64_t value) 
   attribute.set_i(value);
 }
 
-// One layer from `x` to `y`.
-void add_layer(onnx::GraphProto& graph, const std::string& cell, int64_t hidden, const Form& form,
-               const std::string& x, const std::string& y, const std::string& suffix,
-               std::mt19937& engine) {
+void set_integers(onnx::NodeProto& node, const std::string& name,
+                  std::initializer_list<int64_t> values) {
+  onnx::AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(onnx::AttributeProto::INTS);
+  for (const int64_t value : values) attribute.add_ints(value);
+}
+
+void add_integers(onnx::GraphProto& graph, const std::string& name,
+                  std::initializer_list<int64_t> values) {
+  onnx::TensorProto& tensor = *graph.add_initializer();
+  tensor.set_name(name);
+  tensor.set_data_type(onnx::TensorProto::INT64);
+  tensor.add_dims(static_cast<int64_t>(values.size()));
+  for (const int64_t value : values) tensor.add_int64_data(value);
+}
+
+onnx::NodeProto& add_node(onnx::GraphProto& graph, const char* op,
+                          std::initializer_list<std::string> inputs, const std::string& output) {
+  onnx::NodeProto& node = *graph.add_node();
+  node.set_op_type(op);
+  for (const std::string& input : inputs) node.add_input(input);
+  node.add_output(output);
+  return node;
+}
+
+// One layer from `x`, of so many inputs, to `y`.
+void add_layer(onnx::GraphProto& graph, const std::string& cell, int64_t inputs, int64_t hidden,
+               const Form& form, const std::string& x, const std::string& y,
+               const std::string& suffix, refrain::RandomWeights& weights) {
   const int64_t gates = cell == "LSTM" ? 4 : cell == "GRU" ? 3 : 1;
   const std::string w = "W" + suffix, r = "R" + suffix, b = "B" + suffix;
-  add_weights(graph, w, form.directions, gates * hidden, hidden, hidden, engine);
-  add_weights(graph, r, form.directions, gates * hidden, hidden, hidden, engine);
-  add_weights(graph, b, form.directions, 2 * gates * hidden, 0, hidden, engine);
-  onnx::NodeProto& node = *graph.add_node();
-  node.set_op_type(cell);
-  for (const std::string& input : {x, w, r, b}) node.add_input(input);
-  node.add_output(y);
+  weights.add(graph, w, {form.directions, gates * hidden, inputs});
+  weights.add(graph, r, {form.directions, gates * hidden, hidden});
+  weights.add(graph, b, {form.directions, 2 * gates * hidden});
+  onnx::NodeProto& node = add_node(graph, cell.c_str(), {x, w, r, b}, y);
   if (form.stream) node.add_input("");  // no lengths
   for (const std::string state : {"h", "c"}) {
     if (!form.stream || (state == "c" && cell != "LSTM")) continue;
@@ -104,7 +115,7 @@ void add_layer(onnx::GraphProto& graph, const std::string& cell, int64_t hidden,
 }
 
 onnx::ModelProto make_model(const std::string& cell, int64_t hidden, const Form& form) {
-  std::mt19937 engine(1);
+  refrain::RandomWeights weights(hidden);
   onnx::ModelProto model;
   model.set_ir_version(7);
   model.add_opset_import()->set_version(14);
@@ -113,24 +124,25 @@ onnx::ModelProto make_model(const std::string& cell, int64_t hidden, const Form&
   set_type(*graph.add_input(), "X", true, 0, hidden);
   set_type(*graph.add_output(), "Y", true, form.directions, hidden);
   if (form.layers > 1) {
-    onnx::TensorProto& axes = *graph.add_initializer();
-    axes.set_name("axes");
-    axes.set_data_type(onnx::TensorProto::INT64);
-    axes.add_dims(1);
-    axes.add_int64_data(1);
+    // Time and batch as they are, directions and units as one.
+    add_integers(graph, "merged", {0, 0, form.directions * hidden});
+    add_integers(graph, "axes", {1});
   }
   std::string x = "X";
   for (int64_t layer = 0; layer < form.layers; ++layer) {
     const bool last = layer + 1 == form.layers;
-    const std::string suffix = layer == 0 ? "" : std::to_string(layer);
-    const std::string y = last ? "Y" : "Y" + std::to_string(layer);
-    add_layer(graph, cell, hidden, form, x, y, suffix, engine);
+    const std::string number = std::to_string(layer);
+    const std::string y = last ? "Y" : "Y" + number, next = "X" + std::to_string(layer + 1);
+    add_layer(graph, cell, layer == 0 ? hidden : form.directions * hidden, hidden, form, x, y,
+              layer == 0 ? "" : number, weights);
     if (last) break;
-    onnx::NodeProto& squeeze = *graph.add_node();
-    squeeze.set_op_type("Squeeze");
-    squeeze.add_input(y);
-    squeeze.add_input("axes");
-    squeeze.add_output(x = "X" + std::to_string(layer + 1));
+    if (form.directions == 1) {
+      add_node(graph, "Squeeze", {y, "axes"}, next);
+    } else {
+      set_integers(add_node(graph, "Transpose", {y}, "T" + number), "perm", {0, 2, 1, 3});
+      add_node(graph, "Reshape", {"T" + number, "merged"}, next);
+    }
+    x = next;
   }
   return model;
 }
@@ -154,20 +166,28 @@ int64_t parse(std::string_view text, int64_t most) {
 
 int main(int argc, char** argv) {
   const std::string kind = argc == 4 || argc == 5 ? argv[2] : "";
-  const bool trace = kind == "TRACE" && argc == 4,
+  const auto scans = refrain::scan_cell_names();
+  const bool trace = kind == "TRACE" && argc == 4, stack = kind == "BILSTM3" && argc == 4,
+             scan = std::find(scans.begin(), scans.end(), kind) != scans.end() && argc == 4,
              cell = kind == "LSTM" || kind == "GRU" || kind == "RNN";
-  const int64_t number = trace || cell ? parse(argv[3], trace ? kMaxNodes : kMaxHidden) : -1;
+  const int64_t number =
+      trace || stack || scan || cell ? parse(argv[3], trace ? kMaxNodes : kMaxHidden) : -1;
   const int64_t layers = argc == 5 ? parse(argv[4], kMaxLayers) : 1;
   if (number < 1 || layers < 0) {
     fmt::print(stderr,
                "usage: make_models FOLDER LSTM|GRU|RNN HIDDEN (1 to {}) [LAYERS (0 to {})]\n"
+               "       make_models FOLDER BILSTM3|{} HIDDEN\n"
                "       make_models FOLDER TRACE NODES (1 to {})\n",
-               kMaxHidden, kMaxLayers, kMaxNodes);
+               kMaxHidden, kMaxLayers, fmt::join(scans, "|"), kMaxNodes);
     return 2;
   }
   const std::string path = fmt::format("{}/{}_{}", argv[1], kind, number);
   if (trace) {
     write(path + ".onnx", refrain::traced_lstm(number));
+  } else if (scan) {
+    write(path + ".onnx", refrain::scan_cell(kind, number));
+  } else if (stack) {
+    write(path + ".onnx", make_model("LSTM", number, {.directions = 2, .layers = 3}));
   } else if (argc == 5 && layers == 0) {
     write(path + "_bidirectional.onnx", make_model(kind, number, {.directions = 2}));
   } else if (argc == 5) {

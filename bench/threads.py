@@ -18,11 +18,9 @@ import subprocess
 import sys
 import tempfile
 
-import grid
-from grid import geometric_mean, ratio_text, time_text
+from reporting import ROOT, environment, geometric_mean, ratio_text, time_text, write_section
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- threads begin -->", "<!-- threads end -->"
+CELLS = ("LSTM", "GRU", "RNN")
 LAYERS = {"single": [], "bidirectional": ["0"], "stacked": ["3"]}
 KINDS = ("min_us", "median_us")
 
@@ -34,7 +32,7 @@ def parse_arguments():
     parser.add_argument("--build", default="build", help="build folder (default: build)")
     parser.add_argument("--seconds", type=float, default=0.3, help="for each program of a row (default: 0.3)")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--cells", type=names, default=list(grid.CELLS))
+    parser.add_argument("--cells", type=names, default=list(CELLS))
     parser.add_argument("--forms", type=names, default=list(LAYERS), help="single, bidirectional, stacked (3 layers)")
     parser.add_argument("--hidden", type=integers, default=[16, 32, 64, 128, 256, 512, 1024])
     parser.add_argument("--batch", type=integers, default=[1, 4, 16, 64])
@@ -84,9 +82,7 @@ class Bench:
 
 
 def measure(arguments, path):
-    environment = grid.environment() | {
-        "command": " ".join(["bench/threads.py"] + [grid.repeatable(argument) for argument in sys.argv[1:]])}
-    result = {"environment": environment, "time": arguments.time, "rows": []}
+    result = {"environment": environment(), "time": arguments.time, "rows": []}
     points = [(form, cell, hidden, batch) for form in arguments.forms for cell in arguments.cells
               for hidden in arguments.hidden for batch in arguments.batch]
     with tempfile.TemporaryDirectory() as folder:
@@ -169,7 +165,7 @@ def main():
     if folder:
         (folder / "threads.md").write_text(report(result))
     else:
-        grid.write_between_markers(ROOT / "bench" / "RESULTS.md", report(result), BEGIN, END)
+        write_section("threads", report(result))
 
 
 if __name__ == "__main__":

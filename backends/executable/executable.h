@@ -33,6 +33,9 @@ struct PrepareOptions {
   int64_t max_bytes = int64_t{4} << 30;  // arena and packed weights
   // Most steps of scans that read no elements, so that no memory bounds them.
   int64_t max_iterations = 200'000;
+  // Loops whose bodies the kernels for whole loops can do run on these; otherwise step by step, to
+  // measure what the kernels bring.
+  bool loop_kernels = true;
 };
 
 class PreparedGraph {

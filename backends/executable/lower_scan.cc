@@ -287,8 +287,8 @@ void lower_scan(Lowering& lowering, const Node& node, Steps& steps) {
   const auto need_operands = [&] {
     for (size_t i = 0; i < node.operand_count(); ++i) lowering.need(node.operand(i), steps);
   };
-  if (count > 0) {
-    const PrepareOptions& options = lowering.options();
+  const PrepareOptions& options = lowering.options();
+  if (count > 0 && options.loop_kernels) {
     // Products that feed an element-wise loop run for all steps first: faster than in each of its
     // steps (by 1 to 5 times, the more the smaller they are). One step has none before it.
     if (count > 1 && lower_elementwise(lowering, view, node, count, steps)) return;

@@ -63,18 +63,22 @@ inline std::string check(const std::string& text, uint64_t seed = 1) {
   for (const KernelChoice kernels :
        {KernelChoice::onednn, KernelChoice::highway, KernelChoice::automatic}) {
     PreparedGraph one(*graph, {.kernels = kernels}),
-        two(*graph, {.kernels = kernels, .threads = 2});
+        two(*graph, {.kernels = kernels, .threads = 2}),
+        stepwise(*graph, {.kernels = kernels, .loop_kernels = false});
     for (int repeat = 0; repeat < 2; ++repeat) {
       const std::vector<Tensor> inputs = random_inputs(*graph, random);
       std::vector<RuntimeValue> values;
       for (const Tensor& input : inputs) values.emplace_back(input.clone());
       const std::vector<RuntimeValue> expected = reference::run(*graph, values);
-      const std::vector<Tensor> actual = run(one, inputs), threaded = run(two, inputs);
+      const std::vector<Tensor> actual = run(one, inputs), threaded = run(two, inputs),
+                                in_steps = run(stepwise, inputs);
       for (size_t i = 0; i < expected.size(); ++i) {
         EXPECT_TRUE(close(actual[i], *expected[i].tensor, 1e-4, 2e-6))
             << "output " << i << ", run " << repeat << " of\n"
             << print(*graph) << one.describe();
         EXPECT_TRUE(identical(actual[i], threaded[i])) << "threads, output " << i;
+        EXPECT_TRUE(close(in_steps[i], *expected[i].tensor, 1e-4, 2e-6))
+            << "step by step, output " << i << ", run " << repeat;
       }
     }
     steps = one.describe();
