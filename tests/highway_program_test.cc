@@ -24,7 +24,7 @@ using ::testing::HasSubstr;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-constexpr size_t kOperations = static_cast<size_t>(Operation::select) + 1;
+constexpr size_t kOperations = static_cast<size_t>(Operation::not_equal) + 1;
 
 double larger(double a, double b) { return b > a || std::isnan(b) ? b : a; }
 double smaller(double a, double b) { return b < a || std::isnan(b) ? b : a; }
@@ -117,6 +117,14 @@ double evaluate(const Instruction& i, double x, double y, double z) {
       return x * y + z;
     case Operation::select:
       return x != 0 ? y : z;
+    case Operation::logical_not:
+      return x == 0;
+    case Operation::truth:
+      return x != 0;
+    case Operation::is_nan:
+      return std::isnan(x);
+    case Operation::not_equal:
+      return x != y;
   }
   throw Error("unknown operation");
 }

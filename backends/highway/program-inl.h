@@ -71,7 +71,21 @@ template <class F>
 HWY_INLINE void MapElements(const Instruction& instruction, const Tile& tile, F f) {
   const float* const a = tile.values[instruction.operands[0]];
   float* const result = tile.scratch + instruction.result * tile.stride;
-  for (size_t j = 0; j < tile.elements; ++j) result[j] = f(a[j], j);
+  for (size_t j = 0; j < tile.elements; ++j) result[j] = f(a[j]);
+}
+
+template <class F>
+HWY_INLINE void MapElements2(const Instruction& instruction, const Tile& tile, F f) {
+  const float* const a = tile.values[instruction.operands[0]];
+  const float* const b = tile.values[instruction.operands[1]];
+  float* const result = tile.scratch + instruction.result * tile.stride;
+  for (size_t j = 0; j < tile.elements; ++j) result[j] = f(a[j], b[j]);
+}
+
+template <class D, class V>
+HWY_INLINE void FillTile(D d, const Instruction& instruction, const Tile& tile, V value) {
+  float* const result = tile.scratch + instruction.result * tile.stride;
+  for (size_t j = 0; j < tile.elements; j += hn::Lanes(d)) hn::StoreU(value, d, result + j);
 }
 
 // The larger (smaller) of the two; NaN if one is; the first if they are equal.
@@ -84,8 +98,9 @@ HWY_INLINE V Smaller(V a, V b) {
   return hn::IfThenElse(hn::Or(hn::Lt(b, a), hn::IsNaN(b)), b, a);
 }
 
-template <class D>
-HWY_INLINE void RunInstruction(D d, const Instruction& i, const Tile& tile) {
+// `T` is Tile or anything else that the functions above are overloaded for.
+template <class D, class T>
+HWY_INLINE void RunInstruction(D d, const Instruction& i, const T& tile) {
   using V = hn::Vec<D>;
   const V zero = hn::Zero(d), one = hn::Set(d, 1.0f);
   const V alpha = hn::Set(d, i.alpha), beta = hn::Set(d, i.beta);
@@ -96,11 +111,8 @@ HWY_INLINE void RunInstruction(D d, const Instruction& i, const Tile& tile) {
   case Operation::operation:                  \
     return MapTile2(d, i, tile, [=](V x, V y) HWY_ATTR { return expression; })
   switch (i.operation) {
-    case Operation::constant: {
-      float* const result = tile.scratch + i.result * tile.stride;
-      for (size_t j = 0; j < tile.elements; j += hn::Lanes(d)) hn::StoreU(alpha, d, result + j);
-      return;
-    }
+    case Operation::constant:
+      return FillTile(d, i, tile, alpha);
       REFRAIN_UNARY(neg, hn::Neg(x));
       REFRAIN_UNARY(abs, hn::Abs(x));
       // NaN is neither below nor above 0 and must stay.
@@ -139,6 +151,11 @@ HWY_INLINE void RunInstruction(D d, const Instruction& i, const Tile& tile) {
       REFRAIN_BINARY(less_equal, hn::IfThenElseZero(hn::Le(x, y), one));
       REFRAIN_BINARY(greater, hn::IfThenElseZero(hn::Gt(x, y), one));
       REFRAIN_BINARY(greater_equal, hn::IfThenElseZero(hn::Ge(x, y), one));
+      // Ne of NaN is false on some targets.
+      REFRAIN_BINARY(not_equal, hn::IfThenElse(hn::Eq(x, y), zero, one));
+      REFRAIN_UNARY(logical_not, hn::IfThenElseZero(hn::Eq(x, zero), one));
+      REFRAIN_UNARY(truth, hn::IfThenElse(hn::Eq(x, zero), zero, one));
+      REFRAIN_UNARY(is_nan, hn::IfThenElse(hn::Eq(x, x), zero, one));
     case Operation::multiply_add:
       return MapTile3(d, i, tile, [](V x, V y, V z) HWY_ATTR { return hn::MulAdd(x, y, z); });
     case Operation::select:
@@ -147,14 +164,11 @@ HWY_INLINE void RunInstruction(D d, const Instruction& i, const Tile& tile) {
         return hn::IfThenElse(hn::Eq(x, zero), z, y);
       });
     case Operation::sin:
-      return MapElements(i, tile, [](float x, size_t) HWY_ATTR { return std::sin(x); });
+      return MapElements(i, tile, [](float x) HWY_ATTR { return std::sin(x); });
     case Operation::cos:
-      return MapElements(i, tile, [](float x, size_t) HWY_ATTR { return std::cos(x); });
-    case Operation::pow: {
-      const float* const exponents = tile.values[i.operands[1]];
-      return MapElements(
-          i, tile, [exponents](float x, size_t j) HWY_ATTR { return std::pow(x, exponents[j]); });
-    }
+      return MapElements(i, tile, [](float x) HWY_ATTR { return std::cos(x); });
+    case Operation::pow:
+      return MapElements2(i, tile, [](float x, float y) HWY_ATTR { return std::pow(x, y); });
   }
 #undef REFRAIN_UNARY
 #undef REFRAIN_BINARY

@@ -57,9 +57,13 @@ constexpr Description kDescriptions[] = {
     {"greater_equal", 2, 0},
     {"multiply_add", 3, 0},
     {"select", 3, 0},
+    {"logical_not", 1, 0},
+    {"truth", 1, 0},
+    {"is_nan", 1, 0},
+    {"not_equal", 2, 0},
 };
 constexpr size_t kOperations = std::size(kDescriptions);
-static_assert(kOperations == static_cast<size_t>(Operation::select) + 1);
+static_assert(kOperations == static_cast<size_t>(Operation::not_equal) + 1);
 
 const Description& describe(Operation operation) {
   const auto index = static_cast<size_t>(operation);

@@ -57,6 +57,11 @@ enum class Operation : uint8_t {
   // three operands
   multiply_add,  // a * b + c, rounded once or twice
   select,        // a != 0 ? b : c
+  // truth values, which are 1 and 0
+  logical_not,  // a == 0
+  truth,        // a != 0; NaN is true
+  is_nan,
+  not_equal,  // of two operands; NaN differs from everything
 };
 
 inline constexpr size_t kMaxRegisters = 128;
