@@ -29,6 +29,8 @@ struct OrderedStep {
 
 std::vector<int64_t> extents_of(const Value& value);
 int64_t bytes_of(const Value& value);
+// Whether a scan reads the operand along its first axis, so that rows of steps follow each other.
+bool may_be_fed(const Node& node, size_t operand);
 
 // Lowers regions; values and constants of all of them are known to it by their addresses. The graph
 // must outlive the steps.
@@ -73,14 +75,16 @@ class Lowering {
   }
 
   const std::vector<OrderedStep>& ordered() const { return ordered_; }
-  // Element-wise nodes that will be one program, not emitted yet; perhaps with a product whose
-  // epilogue they are. Everything from outside that they read has a place already.
+  // Nodes that will be one program, not emitted yet: element-wise ones of one shape, perhaps with a
+  // product whose epilogue they are; or those of a row program. Everything from outside that they
+  // read has a place already.
   struct Group {
     std::vector<const Node*> nodes;
     const Node* product = nullptr;
     std::vector<int64_t> extents;
     uint64_t splits = 0;
     std::unordered_set<const Value*> inputs;
+    int64_t rows = 0;  // not 0: a program of so many rows, whose nodes need not be of one shape
 
     bool holds(const Node* node) const;
   };
@@ -112,6 +116,9 @@ class Lowering {
   bool lower_view(const Node& node);
   bool lower_copy(const Node& node, Steps& steps);
   bool lower_pointwise(const Node& node, Steps& steps);
+  bool lower_rows(const Node& node, Steps& steps);
+  bool may_have_rows(const Group& group, int64_t rows) const;
+  bool gains_by_rows(const Node& node, int64_t rows, const std::vector<Group*>& joined) const;
   bool start_product(const Node& node, Steps& steps);
   bool lower_by_onednn(const Node& node, Steps& steps);
   void lower_by_reference(const Node& node, Steps& steps);
@@ -122,6 +129,7 @@ class Lowering {
   void flush(Group& group, Steps& steps);
   void flush_program(Group& group, Steps& steps, const std::vector<const Value*>& results);
   void flush_product(Group& group, Steps& steps, const std::vector<const Value*>& results);
+  void flush_rows(Group& group, Steps& steps, const std::vector<const Value*>& results);
 
   Storage& storage_;
   const PrepareOptions& options_;

@@ -25,6 +25,35 @@ std::optional<Operation> operation_of(const Node& node) {
   }
 }
 
+std::optional<Operation> truth_operation_of(Op op) {
+  switch (op) {
+    case Op::equal:
+      return Operation::equal;
+    case Op::less:
+      return Operation::less;
+    case Op::less_equal:
+      return Operation::less_equal;
+    case Op::greater:
+      return Operation::greater;
+    case Op::greater_equal:
+      return Operation::greater_equal;
+    case Op::logical_not:
+      return Operation::logical_not;
+    case Op::logical_and:
+      return Operation::mul;
+    case Op::logical_or:
+      return Operation::max;
+    case Op::logical_xor:
+      return Operation::not_equal;
+    case Op::is_nan:
+      return Operation::is_nan;
+    case Op::where:
+      return Operation::select;
+    default:
+      return std::nullopt;
+  }
+}
+
 float real(const Node& node, AttributeName name) { return static_cast<float>(node.real(name)); }
 
 // Extent of the operand's axis that meets axis i of the result; 1 where it has none.
@@ -61,6 +90,21 @@ std::optional<Instruction> instruction_of(const Node& node) {
       break;
   }
   return instruction;
+}
+
+std::optional<Instruction> instruction_of_truths(const Node& node) {
+  if (const auto instruction = instruction_of(node)) return instruction;
+  if (node.result_count() != 1) return {};
+  const auto known = [](const Value* value) {
+    return value && (value->type().element == ElementType::f32 ||
+                     value->type().element == ElementType::boolean);
+  };
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    if (!known(node.operand(i))) return {};
+  }
+  const std::optional<Operation> operation = truth_operation_of(node.op());
+  if (!operation || !known(node.result())) return {};
+  return Instruction{*operation, 0, {0, 0, 0}, 0, 0};
 }
 
 std::optional<float> single_element(const Tensor* tensor) {

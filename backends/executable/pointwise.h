@@ -16,6 +16,10 @@ namespace refrain::executable {
 // no such operation or an operand or the result is not f32.
 std::optional<highway::Instruction> instruction_of(const Node& node);
 
+// The same for nodes that may read and make booleans, which are 1 and 0 in programs: comparisons of
+// f32, logic and choices too. None for casts.
+std::optional<highway::Instruction> instruction_of_truths(const Node& node);
+
 // The element of an f32 tensor that has exactly one.
 std::optional<float> single_element(const Tensor* tensor);
 

@@ -99,7 +99,7 @@ HWY_INLINE V Smaller(V a, V b) {
 }
 
 // `T` is Tile or anything else that the functions above are overloaded for.
-template <class D, class T>
+template <class D, class T = Tile>
 HWY_INLINE void RunInstruction(D d, const Instruction& i, const T& tile) {
   using V = hn::Vec<D>;
   const V zero = hn::Zero(d), one = hn::Set(d, 1.0f);
