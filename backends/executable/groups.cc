@@ -15,8 +15,9 @@ namespace {
 // Registers that a group may use for its inputs, constants and nodes; the rest is for the product.
 constexpr size_t kGroupRegisters = highway::kMaxRegisters - 8;
 
-// Registers that a node of a row program may take: its inputs, constants or single elements among
-// them, its result and a reciprocal.
+// Registers that a node of a row program may take: its inputs, constants among them, those of
+// single elements of wider ones, and its result; a reduction that takes a product over, that node's
+// too.
 size_t row_registers(const Node& node) {
   return 2 + 2 * (reads_first_only(node) ? 1 : node.operand_count());
 }

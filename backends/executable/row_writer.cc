@@ -315,18 +315,6 @@ RowWriter::Part RowWriter::element_wise(const Node& node) {
       return map(Operation::multiply_add, width, {a, b, part(node.operand(1 - k))});
     }
   }
-  const Node* divisor = node.op() == Op::div ? node.operand(1)->node() : nullptr;
-  if (divisor && divisor->op() == Op::sqrt && members_.contains(divisor) && width > 1 &&
-      row_form(*node.operand(1)).width == 1) {
-    // A square root is far from where its reciprocal overflows or loses digits.
-    const Part x = part(node.operand(0)), root = part(node.operand(1));
-    auto known = std::find_if(reciprocals_.begin(), reciprocals_.end(),
-                              [&](const auto& pair) { return pair.first == root.reg; });
-    if (known == reciprocals_.end()) {
-      known = reciprocals_.insert(known, {root.reg, map(Operation::reciprocal, 1, {root}).reg});
-    }
-    return map(Operation::mul, width, {x, {known->second, 0, 1}});
-  }
   std::vector<Part> operands;
   for (size_t i = 0; i < node.operand_count(); ++i) operands.push_back(part(node.operand(i)));
   return map(instruction.operation, width, operands, instruction.alpha, instruction.beta);

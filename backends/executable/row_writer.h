@@ -58,7 +58,6 @@ class RowWriter {
   std::unordered_map<const Node*, bool> members_;
   std::unordered_map<const Value*, Part> parts_;
   std::vector<std::pair<Part, size_t>> copied_;  // elements that have a register of their own
-  std::vector<std::pair<size_t, size_t>> reciprocals_;  // registers
   highway::RowProgram program_;
 };
 
