@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "ir/error.h"
 #include "support/prepared.h"
 
 namespace refrain {
@@ -178,6 +179,94 @@ TEST(ExecutableRows, ChoicesInLoops) {
     })",
                    "@R", rows));
     EXPECT_THAT(steps, HasSubstr("6 steps of 2 each"));
+  }
+}
+
+// A GRU that ended sequences leave as it is, with the truth values in every form.
+TEST(ExecutableRows, MaskedCellsAreLoops) {
+  const auto cell = [](int64_t rows, const std::string& mask, const std::string& slot,
+                       const std::string& use) {
+    return with("graph @g (%h0: f32[@R, 5], %x: f32[6, @R, 5], %m: " + mask + R"() {
+      %hT, %y = scan state(%h = %h0: f32[@R, 5])
+          scanned(%xt = %x[0]: f32[@R, 5], %mt = %m[)" +
+                    slot + R"() stacked([0]) {
+        %one = constant i64[1] (1)
+        %w = $f32[5, 5]
+        %p = matmul(%h, %w) : f32[@R, 5]
+        %s = add(%p, %xt) : f32[@R, 5]
+        %n = tanh(%s) : f32[@R, 5]
+        %zero = constant f32[] (0)
+)" + use + R"(
+        %yt = where(%k, %n, %zero) : f32[@R, 5]
+        %hn = where(%k, %n, %h) : f32[@R, 5]
+        yield %hn, %yt
+      } : f32[@R, 5], f32[6, @R, 5]
+      yield "y" = %y, "h" = %hT
+    })",
+                "@R", rows);
+  };
+  for (const int64_t rows : {1, 3}) {
+    for (const std::string& text :
+         {cell(rows, "bool[6, @R, 1]", "0]: bool[@R, 1]", "%k = logical_not(%mt) : bool[@R, 1]"),
+          cell(rows, "bool[6, @R]", "0 reverse]: bool[@R]",
+               "%k = unsqueeze(%mt, %one) : bool[@R, 1]"),
+          cell(rows, "bool[6, @R, 5]", "0 reverse]: bool[@R, 5]",
+               "%k = logical_or(%mt, %mt) : bool[@R, 5]"),
+          cell(rows, "f32[6, @R, 1]", "0]: f32[@R, 1]", "%k = less(%mt, %n) : bool[@R, 5]")}) {
+      const std::string steps = check(text);
+      EXPECT_THAT(steps, HasSubstr("highway loop, 6 steps")) << text << steps;
+      EXPECT_THAT(steps, HasSubstr("2 steps"));
+    }
+  }
+}
+
+TEST(ExecutableRows, IndicesAreCheckedAtEachRun) {
+  const auto graph = parse(R"(graph @g (%x: f32[2, 3, 2], %i: i64[2]) {
+    %y = gather(%x, %i) {axis = 1} : f32[2, 2, 2]
+    yield "y" = %y
+  })");
+  PreparedGraph prepared(*graph, {});
+  EXPECT_THAT(prepared.describe(), HasSubstr("gather 2 x 2 x 8 bytes"));
+  testing::Random random;
+  std::vector<Tensor> inputs = testing::random_inputs(*graph, random);
+  const float* x = inputs[0].data<float>().data();
+  int64_t* index = inputs[1].data<int64_t>().data();
+  index[0] = 2, index[1] = -3;
+  const Tensor y = std::move(testing::run(prepared, inputs)[0]);
+  EXPECT_EQ(y.data<float>()[0], x[4]);
+  EXPECT_EQ(y.data<float>()[7], x[7]);
+  for (const int64_t bad : {3, -4}) {
+    index[1] = bad;
+    EXPECT_THROW(testing::run(prepared, inputs), Error);
+  }
+}
+
+TEST(ExecutableRows, AttentionDecoder) {
+  {
+    const std::string steps =
+        check(R"(graph @g (%h0: f32[3, 8], %memory: f32[3, 7, 8], %t: i64[5, 3]) {
+      %hT, %y, %best = scan invariant(%m = %memory: f32[3, 7, 8]) state(%h = %h0: f32[3, 8])
+          scanned(%token = %t[0]: i64[3]) stacked([0], [0]) {
+        %one = constant i64[1] (1)
+        %table = $f32[4, 8]
+        %w = $f32[8, 8]
+        %v = $f32[8, 1]
+        %e = gather(%table, %token) {axis = 0} : f32[3, 8]
+        %q = matmul(%h, %w) : f32[3, 8]
+        %q3 = unsqueeze(%q, %one) : f32[3, 1, 8]
+        %s = add(%m, %q3) : f32[3, 7, 8]
+        %ts = tanh(%s) : f32[3, 7, 8]
+        %scores = matmul(%ts, %v) : f32[3, 7, 1]
+        %shares = softmax(%scores) {axis = 1} : f32[3, 7, 1]
+        %weighted = mul(%shares, %m) : f32[3, 7, 8]
+        %context = reduce_sum(%weighted, %one) {keep_dims = false} : f32[3, 8]
+        %hn = add(%context, %e) : f32[3, 8]
+        %b = arg_max(%hn) {axis = 1, keep_dims = false} : i64[3]
+        yield %hn, %hn, %b
+      } : f32[3, 8], f32[5, 3, 8], i64[5, 3]
+      yield "y" = %y, "h" = %hT, "b" = %best
+    })");
+    EXPECT_THAT(steps, Not(HasSubstr("reference")));
   }
 }
 

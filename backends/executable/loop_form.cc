@@ -19,20 +19,6 @@ using highway::Stream;
 // Deepest chain of operations that is followed; deeper bodies run step by step.
 constexpr int kMaxDepth = 500;
 
-// A value as rows: the last axis, and the product of the others.
-struct RowForm {
-  int64_t rows = 1, width = 1;
-};
-
-RowForm row_form(const Value& value) {
-  const std::vector<int64_t> extents = extents_of(value);
-  RowForm form;
-  if (extents.empty()) return form;
-  form.width = extents.back();
-  for (size_t i = 0; i + 1 < extents.size(); ++i) form.rows *= extents[i];
-  return form;
-}
-
 // Follows what a body yields back to its arguments, piece by piece: columns [offset, offset +
 // width) of a value are one expression.
 class Finder {
@@ -71,6 +57,7 @@ class Finder {
   size_t sum(const Node& node, const Piece& piece);
   void addends(const Value* value, const Piece& piece, bool root, std::vector<size_t>& terms);
   size_t operand(const Value* value, const Value* result, const Piece& piece);
+  size_t widened(const Value* value, const Piece& piece);
   size_t product(const Node& node, const Piece& piece);
   bool vanishes(const Value* left, const Tensor& weights) const;
   bool add_terms(const Value* left, int64_t row, const Tensor& weights, int64_t column,
@@ -95,9 +82,11 @@ class Finder {
   LoopForm form_;
   std::map<Piece, size_t> known_;
   std::map<std::pair<const Value*, bool>, size_t> buffers_;
+  std::map<std::pair<const Value*, int64_t>, size_t> widened_;  // by how often elements repeat
 };
 
 bool is_f32(const Value& value) { return value.type().element == ElementType::f32; }
+bool is_truth(const Value& value) { return value.type().element == ElementType::boolean; }
 
 bool Finder::find_rows() {
   rows_ = -1;
@@ -206,10 +195,14 @@ size_t Finder::make(const Piece& piece) {
   const Value* value = piece.value;
   if (value->is_argument()) return argument(value, piece);
   const Node& node = *value->node();
-  if (!is_f32(*value)) return fail();
+  if (!is_f32(*value) && !is_truth(*value)) return fail();
   switch (node.op()) {
     case Op::constant:
-      return outside(value, value, piece);
+      return is_f32(*value) ? outside(value, value, piece) : fail();
+    case Op::cast:
+      // Truth values are 1 and 0 here as well.
+      if (!is_truth(*node.operand(0))) return fail();
+      return expression(node.operand(0), piece.offset, piece.width);
     case Op::reshape:
     case Op::squeeze:
     case Op::unsqueeze:
@@ -232,6 +225,7 @@ size_t Finder::make(const Piece& piece) {
 }
 
 size_t Finder::argument(const Value* value, const Piece& piece) {
+  if (is_truth(*value)) return widened(value, piece);
   if (!is_f32(*value)) return fail();
   const size_t index = value->index(), invariants = view_.invariants();
   if (index < invariants) {
@@ -338,12 +332,52 @@ size_t Finder::operand(const Value* value, const Value* result, const Piece& pie
   } else if (value->is_argument() && value->index() < view_.invariants()) {
     tensor = lowering_.constant(node_.operand(view_.invariant_operand(value->index())));
   }
-  const auto number = single_element(tensor);
-  return number ? writer_.constant(*number, piece.width) : fail();
+  if (const auto number = single_element(tensor)) return writer_.constant(*number, piece.width);
+  return form.width == 1 ? widened(value, piece) : fail();
+}
+
+// A slice or an invariant of truth values, or of one element for all columns of a row, as a stream
+// of f32 of whole rows, which is made before the loop.
+size_t Finder::widened(const Value* value, const Piece& piece) {
+  while (const Node* node = value->node()) {
+    const bool view = node->op() == Op::reshape || node->op() == Op::squeeze ||
+                      node->op() == Op::unsqueeze ||
+                      (node->op() == Op::cast && is_f32(*value) && is_truth(*node->operand(0)));
+    if (!view) return fail();
+    value = node->operand(0);
+  }
+  const size_t first = view_.invariants() + view_.states();
+  if (value->index() >= view_.invariants() && value->index() < first) return fail();
+  if (!is_f32(*value) && !is_truth(*value)) return fail();
+  const bool scanned = value->index() >= first;
+  const size_t operand = scanned ? view_.scanned_operand(value->index() - first)
+                                 : view_.invariant_operand(value->index());
+  const Value* whole = node_.operand(operand);
+  const int64_t count = element_count(extents_of(*value));
+  if (count != rows_ && count != rows_ * row_form(*piece.value).width) return fail();
+  LoopBuffer buffer{whole};
+  buffer.repeated = count == rows_ ? piece.width : 1;
+  Stream stream;
+  stream.row_stride = buffer.repeated * count / rows_;
+  stream.offset = count == rows_ ? 0 : piece.offset;
+  if (scanned) {
+    const ScanSlot slot = view_.scan_slot(value->index() - first);
+    if (normalize_axis(slot.axis, extents_of(*whole).size()) != 0 || lowering_.feed_of(whole))
+      return fail();
+    stream.time_stride = rows_ * stream.row_stride;
+    if (slot.reverse && !view_.has_lengths()) {
+      stream.offset += (steps_ - 1) * stream.time_stride;
+      stream.time_stride = -stream.time_stride;
+    }
+  }
+  const auto [known, fresh] = widened_.try_emplace({whole, buffer.repeated}, form_.buffers.size());
+  if (fresh) form_.buffers.push_back(buffer);
+  stream.buffer = known->second;
+  return writer_.stream(stream, piece.width);
 }
 
 size_t Finder::operation(const Node& node, const Piece& piece) {
-  const auto instruction = instruction_of(node);
+  const auto instruction = instruction_of_truths(node);
   const int64_t rows = row_form(*node.result()).rows;
   if (!instruction || (rows != rows_ && rows != 1)) return fail();
   std::vector<size_t> operands;

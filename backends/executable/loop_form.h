@@ -17,6 +17,8 @@ struct LoopBuffer {
   int64_t temporary = 0;
   bool written = false;
   bool fed = false;  // filled by the product that makes the value, some steps at a time
+  // Not 0: holds the value's elements, f32 or truth values, as f32, each so many times.
+  int64_t repeated = 0;
 };
 
 struct LoopForm {
@@ -31,7 +33,8 @@ struct LoopForm {
 
 // The loop that a scan of `steps` >= 1 steps is, or none. It is one if every state is f32 rows
 // [..., N] of one number of rows, and what is yielded is made of states, slices, invariants and
-// constants (rows, or one row for all) by element-wise operations, products with constant 2-D
+// constants (rows, or one row for all; slices and invariants also of one element a row, and truth
+// values) by element-wise operations, products with constant 2-D
 // weights, and splits, slices and concatenations along the last axis. The only step of a loop whose
 // states start as zeros has no products of these.
 std::optional<LoopForm> find_loop_form(const Lowering& lowering, const Node& node, int64_t steps);

@@ -10,6 +10,7 @@
 #include "backends/executable/loop_step.h"
 #include "backends/executable/recurrent_cell.h"
 #include "backends/executable/recurrent_step.h"
+#include "backends/executable/row_step.h"
 #include "backends/executable/scan_step.h"
 #include "ir/builder.h"
 #include "ir/error.h"
@@ -171,6 +172,27 @@ bool lower_elementwise(Lowering& lowering, const ScanView& view, const Node& nod
   return true;
 }
 
+// The value's elements as f32, each so many times.
+Place widen(Lowering& lowering, const Value& value, int64_t times, Steps& steps) {
+  const int64_t count = element_count(extents_of(value));
+  highway::RowProgram program;
+  program.inputs = {{value.type().element == ElementType::boolean ? highway::RowElement::boolean
+                                                                  : highway::RowElement::f32}};
+  program.widths = {times};
+  const highway::RowView one{0, 0, times > 1};
+  program.code = {
+      {highway::RowOperation::map, times, {1}, {one, one}, highway::Operation::max, 0, 0}};
+  program.outputs = {{{1}, times}};
+  auto step = std::make_unique<RowStep>(std::move(program), count, lowering.options().threads);
+  const Place result =
+      lowering.storage().arena(count * times * static_cast<int64_t>(sizeof(float)));
+  step->reads(lowering.place(&value));
+  step->writes(result);
+  step->writes(lowering.storage().arena(step->scratch_bytes()));
+  lowering.append(steps, std::move(step));
+  return result;
+}
+
 void lower_to_kernel(Lowering& lowering, const ScanView& view, const Node& node, LoopForm& form,
                      const std::optional<RecurrentCell>& cell, std::unique_ptr<LoopStep> step,
                      Steps& steps) {
@@ -183,6 +205,8 @@ void lower_to_kernel(Lowering& lowering, const ScanView& view, const Node& node,
     place_constant(lowering, node, buffer.value);
     if (buffer.fed) {
       step->writes(storage.arena(bytes_of(*buffer.value) / form.shape.steps * form.shape.chunk));
+    } else if (buffer.repeated > 0) {
+      step->reads(widen(lowering, *buffer.value, buffer.repeated, steps));
     } else if (buffer.temporary > 0) {
       step->writes(storage.arena(floats(buffer.temporary)));
     } else if (buffer.written) {

@@ -4,9 +4,10 @@
 #include <utility>
 
 #include "backends/executable/basic_steps.h"
-#include "backends/executable/loop_step.h"
+#include "backends/executable/gather_step.h"
 #include "backends/executable/lower_copy.h"
 #include "backends/executable/lower_scan.h"
+#include "backends/highway/axis.h"
 #include "backends/onednn/kernels.h"
 #include "ir/builder.h"
 #include "ir/control.h"
@@ -63,6 +64,15 @@ bool may_be_fed(const Node& node, size_t operand) {
 }
 
 std::vector<int64_t> extents_of(const Value& value) { return value.type().shape.extents(); }
+
+RowForm row_form(const Value& value) {
+  const std::vector<int64_t> extents = extents_of(value);
+  RowForm form;
+  if (extents.empty()) return form;
+  form.width = extents.back();
+  for (size_t i = 0; i + 1 < extents.size(); ++i) form.rows *= extents[i];
+  return form;
+}
 
 int64_t bytes_of(const Value& value) { return byte_count(value.type().element, extents_of(value)); }
 
@@ -132,29 +142,101 @@ void Lowering::lower_node(const Node& node, Steps& steps) {
   if (control) return lower_scan(*this, node, steps);
   if (lower_as_copy(*this, node, steps)) return;
   if (start_product(node, steps)) return;
-  if (lower_by_onednn(node, steps)) return;
+  if (lower_gather(node, steps) || lower_along_axis(node, steps)) return;
+  if (lower_by_onednn(node, steps) || lower_broadcast(node, steps)) return;
   lower_by_reference(node, steps);
 }
 
-bool Lowering::lower_by_onednn(const Node& node, Steps& steps) {
+// Slots for the node's operands and results.
+void Lowering::append_for(const Node& node, std::unique_ptr<Step> step, Steps& steps) {
+  for (size_t i = 0; i < node.operand_count(); ++i) step->reads(place(node.operand(i)));
+  for (size_t i = 0; i < node.result_count(); ++i) step->writes(allocate(node.result(i)));
+  append(steps, std::move(step));
+}
+
+std::vector<const Tensor*> Lowering::constants_of(const Node& node) const {
   std::vector<const Tensor*> constants;
   for (size_t i = 0; i < node.operand_count(); ++i) {
     constants.push_back(node.operand(i) ? constant(node.operand(i)) : nullptr);
   }
-  std::unique_ptr<StepKernel> kernel = onednn::make_kernel(node, constants);
+  return constants;
+}
+
+bool Lowering::lower_by_onednn(const Node& node, Steps& steps) {
+  std::unique_ptr<StepKernel> kernel = onednn::make_kernel(node, constants_of(node));
   if (!kernel) return false;
-  auto step = std::make_unique<KernelStep>(node, std::move(kernel));
-  for (size_t i = 0; i < node.operand_count(); ++i) step->reads(place(node.operand(i)));
-  for (size_t i = 0; i < node.result_count(); ++i) step->writes(allocate(node.result(i)));
+  append_for(node, std::make_unique<KernelStep>(node, std::move(kernel)), steps);
+  return true;
+}
+
+bool Lowering::lower_along_axis(const Node& node, Steps& steps) {
+  std::unique_ptr<StepKernel> kernel = highway::make_axis_kernel(node, constants_of(node));
+  if (!kernel) return false;
+  append_for(node, std::make_unique<KernelStep>(node, std::move(kernel)), steps);
+  return true;
+}
+
+bool Lowering::lower_gather(const Node& node, Steps& steps) {
+  if (node.op() != Op::gather) return false;
+  const ElementType indices = node.operand(1)->type().element;
+  if (indices != ElementType::i64 && indices != ElementType::i32) return false;
+  if (bytes_of(*node.operand(0)) == 0) return false;
+  append_for(node, std::make_unique<GatherStep>(node), steps);
+  return true;
+}
+
+// An element-wise node with operands that move over some axes in the midst of others: those are
+// expanded.
+bool Lowering::lower_broadcast(const Node& node, Steps& steps) {
+  const std::optional<highway::Instruction> instruction = instruction_of(node);
+  if (!instruction) return false;
+  const std::vector<int64_t> extents = extents_of(*node.result());
+  const auto element = static_cast<int64_t>(sizeof(float));
+  highway::Program program;
+  std::vector<ProgramStep::Input> strides;
+  std::vector<Place> places;
+  program.inputs = node.operand_count();
+  program.code = {*instruction};
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    const std::vector<int64_t> from = extents_of(*node.operand(i));
+    program.code[0].operands[i] = static_cast<uint8_t>(i);
+    Place from_place = place(node.operand(i));
+    if (element_count(from) == 1) {
+      strides.push_back({0, 0});
+    } else {
+      strides.push_back({0, 1});
+    }
+    if (element_count(from) != 1 && element_count(from) != element_count(extents)) {
+      std::vector<StridedCopyStep::Axis> axes(extents.size());
+      int64_t from_stride = element, to_stride = element;
+      for (size_t k = extents.size(); k-- > 0;) {
+        const size_t missing = extents.size() - from.size();
+        const int64_t extent = k >= missing ? from[k - missing] : 1;
+        axes[k] = {extents[k], extent == 1 ? 0 : from_stride, to_stride};
+        from_stride *= extent;
+        to_stride *= extents[k];
+      }
+      const Place expanded = storage_.arena(to_stride);
+      auto copy = std::make_unique<StridedCopyStep>("expand", std::move(axes), element);
+      copy->reads(from_place);
+      copy->writes(expanded);
+      append(steps, std::move(copy));
+      from_place = expanded;
+    }
+    places.push_back(from_place);
+  }
+  program.code[0].result = static_cast<uint8_t>(program.inputs);
+  program.outputs = {program.code[0].result};
+  auto step = std::make_unique<ProgramStep>(std::move(program), 1, element_count(extents), strides,
+                                            options_.threads);
+  for (const Place from_place : places) step->reads(from_place);
+  step->writes(allocate(node.result()));
   append(steps, std::move(step));
   return true;
 }
 
 void Lowering::lower_by_reference(const Node& node, Steps& steps) {
-  auto step = std::make_unique<ReferenceStep>(node, depends_on_elements(node, *this));
-  for (size_t i = 0; i < node.operand_count(); ++i) step->reads(place(node.operand(i)));
-  for (size_t i = 0; i < node.result_count(); ++i) step->writes(allocate(node.result(i)));
-  append(steps, std::move(step));
+  append_for(node, std::make_unique<ReferenceStep>(node, depends_on_elements(node, *this)), steps);
 }
 
 }  // namespace refrain::executable

@@ -29,6 +29,14 @@ struct OrderedStep {
 
 std::vector<int64_t> extents_of(const Value& value);
 int64_t bytes_of(const Value& value);
+
+// A value as rows: the last axis, and the product of the others.
+struct RowForm {
+  int64_t rows = 1, width = 1;
+  bool operator==(const RowForm&) const = default;
+};
+RowForm row_form(const Value& value);
+
 // Whether a scan reads the operand along its first axis, so that rows of steps follow each other.
 bool may_be_fed(const Node& node, size_t operand);
 
@@ -121,6 +129,11 @@ class Lowering {
   bool gains_by_rows(const Node& node, int64_t rows, const std::vector<Group*>& joined) const;
   bool start_product(const Node& node, Steps& steps);
   bool lower_by_onednn(const Node& node, Steps& steps);
+  bool lower_along_axis(const Node& node, Steps& steps);
+  bool lower_gather(const Node& node, Steps& steps);
+  bool lower_broadcast(const Node& node, Steps& steps);
+  void append_for(const Node& node, std::unique_ptr<Step> step, Steps& steps);
+  std::vector<const Tensor*> constants_of(const Node& node) const;
   void lower_by_reference(const Node& node, Steps& steps);
 
   Group* group_of(const Value* value) const;

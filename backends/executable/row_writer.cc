@@ -74,15 +74,6 @@ bool all_real(const Node& node) {
 
 }  // namespace
 
-RowForm row_form(const Value& value) {
-  const std::vector<int64_t> extents = extents_of(value);
-  RowForm form;
-  if (extents.empty()) return form;
-  form.width = extents.back();
-  for (size_t i = 0; i + 1 < extents.size(); ++i) form.rows *= extents[i];
-  return form;
-}
-
 bool reads_first_only(const Node& node) {
   switch (node.op()) {
     case Op::split:

@@ -14,13 +14,6 @@
 
 namespace refrain::executable {
 
-// A value as rows: the last axis, and the product of the others.
-struct RowForm {
-  int64_t rows = 1, width = 1;
-  bool operator==(const RowForm&) const = default;
-};
-RowForm row_form(const Value& value);
-
 // Of how many rows a program would be that the node is part of; none if it can't be part of one.
 // `inside` tells which values are made by the same program.
 std::optional<int64_t> rows_of(const Lowering& lowering, const Node& node,
