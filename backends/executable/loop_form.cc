@@ -57,7 +57,9 @@ class Finder {
   size_t sum(const Node& node, const Piece& piece);
   void addends(const Value* value, const Piece& piece, bool root, std::vector<size_t>& terms);
   size_t operand(const Value* value, const Value* result, const Piece& piece);
+  std::optional<float> number(const Value* value) const;
   size_t widened(const Value* value, const Piece& piece);
+  size_t widened_operation(const Node& node, const Piece& piece);
   size_t product(const Node& node, const Piece& piece);
   bool vanishes(const Value* left, const Tensor& weights) const;
   bool add_terms(const Value* left, int64_t row, const Tensor& weights, int64_t column,
@@ -322,18 +324,36 @@ size_t Finder::outside(const Value* inner, const Value* outer, const Piece& piec
   return writer_.stream(stream, piece.width);
 }
 
-// The operand of an element-wise node at the place of a piece of its result.
-size_t Finder::operand(const Value* value, const Value* result, const Piece& piece) {
-  const RowForm form = row_form(*value), whole = row_form(*result);
-  if (form.width == whole.width) return expression(value, piece.offset, piece.width);
+std::optional<float> Finder::number(const Value* value) const {
   const Tensor* tensor = lowering_.constant(value);
   if (value->node() && value->node()->op() == Op::constant) {
     tensor = value->node()->attribute<TensorPtr>(AttributeName::value).get();
   } else if (value->is_argument() && value->index() < view_.invariants()) {
     tensor = lowering_.constant(node_.operand(view_.invariant_operand(value->index())));
   }
-  if (const auto number = single_element(tensor)) return writer_.constant(*number, piece.width);
+  return single_element(tensor);
+}
+
+// The operand of an element-wise node at the place of a piece of its result.
+size_t Finder::operand(const Value* value, const Value* result, const Piece& piece) {
+  const RowForm form = row_form(*value), whole = row_form(*result);
+  if (form.width == whole.width) return expression(value, piece.offset, piece.width);
+  if (const auto constant = number(value)) return writer_.constant(*constant, piece.width);
   return form.width == 1 ? widened(value, piece) : fail();
+}
+
+// An operation of single elements is done for all columns.
+size_t Finder::widened_operation(const Node& node, const Piece& piece) {
+  const auto instruction = instruction_of_truths(node);
+  if (!instruction || row_form(*node.result()).width != 1 || ++depth_ > kMaxDepth) return fail();
+  std::vector<size_t> operands;
+  for (size_t i = 0; i < node.operand_count() && !failed_; ++i) {
+    const auto constant = number(node.operand(i));
+    operands.push_back(constant ? writer_.constant(*constant, piece.width)
+                                : widened(node.operand(i), piece));
+  }
+  --depth_;
+  return failed_ ? 0 : writer_.operation(*instruction, std::move(operands), piece.width);
 }
 
 // A slice or an invariant of truth values, or of one element for all columns of a row, as a stream
@@ -343,7 +363,7 @@ size_t Finder::widened(const Value* value, const Piece& piece) {
     const bool view = node->op() == Op::reshape || node->op() == Op::squeeze ||
                       node->op() == Op::unsqueeze ||
                       (node->op() == Op::cast && is_f32(*value) && is_truth(*node->operand(0)));
-    if (!view) return fail();
+    if (!view) return widened_operation(*node, piece);
     value = node->operand(0);
   }
   const size_t first = view_.invariants() + view_.states();

@@ -175,15 +175,25 @@ bool lower_elementwise(Lowering& lowering, const ScanView& view, const Node& nod
 // The value's elements as f32, each so many times.
 Place widen(Lowering& lowering, const Value& value, int64_t times, Steps& steps) {
   const int64_t count = element_count(extents_of(value));
+  // Rows as wide as they are, where nothing is repeated.
+  const int64_t columns = row_form(value).width;
+  const int64_t width = times == 1 && columns <= highway::kMaxRowWidth ? columns : 1;
   highway::RowProgram program;
   program.inputs = {{value.type().element == ElementType::boolean ? highway::RowElement::boolean
-                                                                  : highway::RowElement::f32}};
-  program.widths = {times};
-  const highway::RowView one{0, 0, times > 1};
-  program.code = {
-      {highway::RowOperation::map, times, {1}, {one, one}, highway::Operation::max, 0, 0}};
-  program.outputs = {{{1}, times}};
-  auto step = std::make_unique<RowStep>(std::move(program), count, lowering.options().threads);
+                                                                  : highway::RowElement::f32,
+                     width}};
+  program.widths = {width * times};
+  const highway::RowView operand{0, 0, times > 1};
+  program.code = {{highway::RowOperation::map,
+                   width * times,
+                   {1},
+                   {operand, operand},
+                   highway::Operation::max,
+                   0,
+                   0}};
+  program.outputs = {{{1}, width * times}};
+  auto step =
+      std::make_unique<RowStep>(std::move(program), count / width, lowering.options().threads);
   const Place result =
       lowering.storage().arena(count * times * static_cast<int64_t>(sizeof(float)));
   step->reads(lowering.place(&value));
