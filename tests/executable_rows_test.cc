@@ -135,6 +135,25 @@ TEST(ExecutableRows, OtherBroadcasts) {
   })");
 }
 
+// What a reduction leaves without its axis is one row for what follows.
+TEST(ExecutableRows, ReductionsWithoutTheirAxis) {
+  for (const int64_t rows : {1, 3}) {
+    check(with(R"(graph @g (%x: f32[@R, 7, 5], %q: f32[@R, 1, 5]) {
+      %last = constant i64[1] (-1)
+      %p = mul(%x, %q) : f32[@R, 7, 5]
+      %s = reduce_sum(%p, %last) {keep_dims = false} : f32[@R, 7]
+      %y = softmax(%s) {axis = 1} : f32[@R, 7]
+      %m = reduce_max(%s, %last) {keep_dims = false} : f32[@R]
+      %d = add(%s, %y) : f32[@R, 7]
+      %u = unsqueeze(%s, %last) : f32[@R, 7, 1]
+      %z = mul(%u, %x) : f32[@R, 7, 5]
+      %w = concat(%s, %y) {axis = 1} : f32[@R, 14]
+      yield "y" = %y, "m" = %m, "d" = %d, "z" = %z, "w" = %w
+    })",
+               "@R", rows));
+  }
+}
+
 TEST(ExecutableRows, ManyPartsAndLongChains) {
   std::string text = "graph @g (%x: f32[3, 600]) {\n  %last = constant i64[1] (-1)\n  ";
   std::string types, names;

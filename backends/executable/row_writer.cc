@@ -94,7 +94,7 @@ std::optional<int64_t> rows_of(const Lowering& lowering, const Node& node,
   };
   if (node.operand_count() == 0 || !node.operand(0)) return {};
   const Value &x = *node.operand(0), &y = *node.result();
-  const RowForm form = form_of(x);
+  const RowForm form = inside(&x) ? form_of(x) : row_form(x);
   const bool real = x.type().element == ElementType::f32;
   for (size_t i = 0; i < node.result_count(); ++i) {
     if (!fits(form_of(*node.result(i)))) return {};
@@ -105,12 +105,12 @@ std::optional<int64_t> rows_of(const Lowering& lowering, const Node& node,
     case Op::reduce_mean:
     case Op::reduce_max:
     case Op::reduce_min:
-      if (!reduces_rows(lowering, node)) return {};
+      if (!reduces_rows(lowering, node) || form != row_form(x)) return {};
       return form.rows;
     case Op::softmax:
     case Op::log_softmax:
-      if (!real || extents_of(x).empty() || !on_last_axis(node.integer(AttributeName::axis), x))
-        return {};
+      if (!real || extents_of(x).empty() || form != row_form(x)) return {};
+      if (!on_last_axis(node.integer(AttributeName::axis), x)) return {};
       return form.rows;
     case Op::reshape:
     case Op::squeeze:
@@ -127,9 +127,9 @@ std::optional<int64_t> rows_of(const Lowering& lowering, const Node& node,
     case Op::concat:
       if (!all_real(node) || !on_last_axis(node.integer(AttributeName::axis), y)) return {};
       for (size_t i = 0; i < node.operand_count(); ++i) {
-        if (!fits(row_form(*node.operand(i))) ||
-            form_of(*node.operand(i)) != row_form(*node.operand(i)))
-          return {};
+        const Value& part = *node.operand(i);
+        if (!fits(row_form(part)) || row_form(part).rows != form.rows) return {};
+        if (inside(&part) && form_of(part) != row_form(part)) return {};
       }
       return form.rows;
     case Op::cast:
@@ -147,7 +147,7 @@ std::optional<int64_t> rows_of(const Lowering& lowering, const Node& node,
   for (size_t i = 0; i < node.operand_count(); ++i) {
     const Value& operand = *node.operand(i);
     if (single_element(lowering.constant(&operand))) continue;
-    const RowForm part = form_of(operand);
+    const RowForm part = inside(&operand) ? form_of(operand) : row_form(operand);
     if (part != row_form(operand)) return {};
     if (part.width != whole.width && part.width != 1) return {};
     if (part.rows != whole.rows && (part.rows != 1 || inside(&operand))) return {};
@@ -242,9 +242,9 @@ RowWriter::Part RowWriter::reduce(const Node& node) {
   RowInstruction instruction;
   const bool mean = node.op() == Op::reduce_mean;
   const Node* product = mean || node.op() == Op::reduce_sum ? inner(x, Op::mul) : nullptr;
-  const int64_t width = form_of(*x).width;
-  if (product && form_of(*product->operand(0)).width == width &&
-      form_of(*product->operand(1)).width == width &&
+  const int64_t width = row_form(*x).width;
+  if (product && row_form(*product->operand(0)).width == width &&
+      row_form(*product->operand(1)).width == width &&
       !single_element(lowering_.constant(product->operand(0))) &&
       !single_element(lowering_.constant(product->operand(1)))) {
     const Part a = part(product->operand(0)), b = part(product->operand(1));
