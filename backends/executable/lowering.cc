@@ -8,6 +8,7 @@
 #include "backends/executable/lower_copy.h"
 #include "backends/executable/lower_scan.h"
 #include "backends/highway/axis.h"
+#include "backends/highway/vector_product.h"
 #include "backends/onednn/kernels.h"
 #include "ir/builder.h"
 #include "ir/control.h"
@@ -15,6 +16,8 @@
 
 namespace refrain::executable {
 namespace {
+
+constexpr int64_t kMostVectorBytes = 1 << 20;
 
 // Nodes that something needs, the yield above all.
 std::unordered_set<const Node*> live_nodes(const Region& region) {
@@ -142,7 +145,7 @@ void Lowering::lower_node(const Node& node, Steps& steps) {
   if (control) return lower_scan(*this, node, steps);
   if (lower_as_copy(*this, node, steps)) return;
   if (start_product(node, steps)) return;
-  if (lower_gather(node, steps) || lower_along_axis(node, steps)) return;
+  if (lower_gather(node, steps) || lower_by_highway(node, steps)) return;
   if (lower_by_onednn(node, steps) || lower_broadcast(node, steps)) return;
   lower_by_reference(node, steps);
 }
@@ -169,8 +172,13 @@ bool Lowering::lower_by_onednn(const Node& node, Steps& steps) {
   return true;
 }
 
-bool Lowering::lower_along_axis(const Node& node, Steps& steps) {
+bool Lowering::lower_by_highway(const Node& node, Steps& steps) {
   std::unique_ptr<StepKernel> kernel = highway::make_axis_kernel(node, constants_of(node));
+  // One thread reads the matrix once; beyond the caches' size others are worth having.
+  const bool small = node.op() == Op::matmul && bytes_of(*node.operand(0)) <= kMostVectorBytes &&
+                     bytes_of(*node.operand(1)) <= kMostVectorBytes;
+  if (!kernel && small && options_.kernels != KernelChoice::onednn)
+    kernel = highway::make_vector_product(node);
   if (!kernel) return false;
   append_for(node, std::make_unique<KernelStep>(node, std::move(kernel)), steps);
   return true;

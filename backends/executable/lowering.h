@@ -129,7 +129,7 @@ class Lowering {
   bool gains_by_rows(const Node& node, int64_t rows, const std::vector<Group*>& joined) const;
   bool start_product(const Node& node, Steps& steps);
   bool lower_by_onednn(const Node& node, Steps& steps);
-  bool lower_along_axis(const Node& node, Steps& steps);
+  bool lower_by_highway(const Node& node, Steps& steps);
   bool lower_gather(const Node& node, Steps& steps);
   bool lower_broadcast(const Node& node, Steps& steps);
   void append_for(const Node& node, std::unique_ptr<Step> step, Steps& steps);
