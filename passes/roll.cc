@@ -60,6 +60,17 @@ class Roller {
   Roller(Region& region, const PassContext& context) : region_(region), context_(context) {}
 
   bool run() {
+    bool changed = false;
+    // What a recurrence left may show another.
+    while (roll_all()) {
+      internal::restack(region_);
+      changed = true;
+    }
+    return changed;
+  }
+
+ private:
+  bool roll_all() {
     number_nodes();
     std::vector<Uses> all = find_uses();
     // Recurrences that others depend on come first, so that their results are elements by then.
@@ -72,11 +83,9 @@ class Roller {
     for (Uses& uses : all) {
       while (roll_one(uses)) changed = true;
     }
-    if (changed) internal::restack(region_);
     return changed;
   }
 
- private:
   void number_nodes() {
     numbers_.clear();
     size_t next = 0;

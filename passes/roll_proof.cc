@@ -272,7 +272,7 @@ std::string prove(const Recurrence& recurrence, const RolledScan& scan,
 
   const auto differs = [&](const MemberResult& result, int64_t iteration, const Value* value) {
     const Node* expected = recurrence.members()[result.member].in(iteration);
-    return expected && original.of(expected->result(result.result)) != unrolled.of(value);
+    return original.of(expected->result(result.result)) != unrolled.of(value);
   };
   const auto difference = [&](const MemberResult& result, int64_t iteration) {
     const Node* expected = recurrence.members()[result.member].in(iteration);
@@ -281,11 +281,14 @@ std::string prove(const Recurrence& recurrence, const RolledScan& scan,
   };
   for (size_t i = 0; i < scan.stacked().size(); ++i) {
     const Node* stack = alone.output(scan.stacked_result(i))->node();
+    if (!stack || stack->op() != Op::concat) return "it does not depend on anything outside";
     for (int64_t t = recurrence.begin(); t < recurrence.end(); ++t) {
+      const MemberResult& result = scan.stacked()[i];
+      if (!recurrence.members()[result.member].in(t)) continue;  // nothing read it
       const Node* part = stack->operand(static_cast<size_t>(scan.stacked_index(t)))->node();
       // Folding may have made the part a constant.
       const Value* value = part && part->op() == Op::unsqueeze ? part->operand(0) : nullptr;
-      if (!value || differs(scan.stacked()[i], t, value)) return difference(scan.stacked()[i], t);
+      if (!value || differs(result, t, value)) return difference(result, t);
     }
   }
   for (size_t m = 0; m < recurrence.members().size(); ++m) {

@@ -392,5 +392,86 @@ TEST(Roll, UndoesUnroll) {
   }
 }
 
+// A scan of random ops on random states, slices and weights, and what stands around it: a first
+// step of another kind, readers of single steps, results in either order.
+std::string random_scan(testing::Random& random) {
+  const auto pick = [&](size_t count) {
+    return static_cast<size_t>(random.uniform(0, static_cast<double>(count) - 1e-9));
+  };
+  const size_t states = 1 + pick(3), slices = pick(3), nodes = 2 + pick(8), stacked = 1 + pick(2);
+  const size_t steps = 3 + pick(4);
+  const bool backward = pick(2) == 1;
+  std::string inputs = "%w: f32[3, 3]", head, body, yields, types;
+  std::vector<std::string> values;
+  for (size_t i = 0; i < states; ++i) {
+    const std::string n = std::to_string(i);
+    inputs += ", %h" + n + ": f32[2, 3]";
+    head += (i > 0 ? ", " : "") + ("%s" + n) + " = %h" + n + ": f32[2, 3]";
+    types += "f32[2, 3], ";
+    values.push_back("%s" + n);
+  }
+  std::string scanned;
+  for (size_t i = 0; i < slices; ++i) {
+    const std::string n = std::to_string(i);
+    inputs += ", %x" + n + ": f32[" + std::to_string(steps) + ", 2, 3]";
+    scanned += (i > 0 ? ", " : " scanned(") + ("%i" + n) + " = %x" + n + "[0" +
+               (backward ? " reverse" : "") + "]: f32[2, 3]";
+    values.push_back("%i" + n);
+  }
+  if (slices > 0) scanned += ")";
+  static const char* const kOps[] = {"add", "sub", "mul", "max", "tanh", "sigmoid", "matmul"};
+  for (size_t i = 0; i < nodes; ++i) {
+    const std::string op = kOps[pick(std::size(kOps))];
+    // Later ones read what has no reader yet more often.
+    const std::string a = values[values.size() - 1 - pick(std::min<size_t>(values.size(), 4))];
+    const std::string b = values[pick(values.size())];
+    const bool unary = op == "tanh" || op == "sigmoid";
+    const std::string second = op == "matmul" ? ", %wi" : unary ? "" : ", " + b;
+    values.push_back("%n" + std::to_string(i));
+    body += "    " + values.back() + " = " + op + "(" + a + second + ") : f32[2, 3]\n";
+  }
+  for (size_t i = 0; i < states + stacked; ++i)
+    yields += (i > 0 ? ", " : "") + values[values.size() - 1 - pick(nodes)];
+  std::string results, stacks, outputs;
+  for (size_t i = 0; i < states; ++i) {
+    results += "%f" + std::to_string(i) + ", ";
+    outputs += "\"f" + std::to_string(i) + "\" = %f" + std::to_string(i) + ", ";
+  }
+  for (size_t i = 0; i < stacked; ++i) {
+    results += (i > 0 ? ", " : "") + ("%y" + std::to_string(i));
+    stacks += (i > 0 ? ", [" : "[") + std::to_string(pick(2)) + (pick(2) == 1 ? " reverse]" : "]");
+    outputs += (i > 0 ? ", " : "") + ("\"y" + std::to_string(i)) + "\" = %y" + std::to_string(i);
+    const std::string extent = std::to_string(steps);
+    types += (i > 0 ? ", f32[" : "f32[") +
+             (stacks[stacks.rfind('[') + 1] == '0' ? extent + ", 2, 3]" : "2, " + extent + ", 3]");
+  }
+  std::string count, counted;
+  if (slices == 0) {
+    count = "  %count = constant i64[] (" + std::to_string(steps) + ")\n";
+    counted = " trips(%count)";
+  }
+  return "graph @g (" + inputs + ") {\n" + count + "  " + results + " = scan" + counted +
+         " invariant(%wi = %w: f32[3, 3]) state(" + head + ")" + scanned + " stacked(" + stacks +
+         ") {\n" + body + "    yield " + yields + "\n  } : " + types + "\n  yield " + outputs +
+         "\n}";
+}
+
+TEST(Roll, RandomScansUnrolledAndRolledGiveTheSame) {
+  testing::Random random(7);
+  int rolled = 0;
+  constexpr int kGraphs = 400;
+  for (int i = 0; i < kGraphs; ++i) {
+    const std::string text = random_scan(random);
+    SCOPED_TRACE(text);
+    const auto graph =
+        expect_numbers_stay({"unroll", "cse", "merge_leaves", "roll", "dce", "cse"}, text, 0);
+    if (HasFailure()) return;
+    for (const Node* node = graph->body().first(); node; node = node->next())
+      rolled += node->op() == Op::scan;
+  }
+  // Some are no recurrences: their states do not depend on each other.
+  EXPECT_GT(rolled, kGraphs / 2);
+}
+
 }  // namespace
 }  // namespace refrain
