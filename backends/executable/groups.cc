@@ -247,6 +247,16 @@ bool Lowering::start_product(const Node& node, Steps& steps) {
   return true;
 }
 
+void Lowering::start_convolution(const DepthwiseChain& chain, Steps& steps) {
+  need(chain.input, steps);
+  Group& group = *groups_.emplace_back(std::make_unique<Group>());
+  group.product = chain.last;
+  group.convolution = &chain;
+  group.extents = extents_of(*chain.last->result());
+  group.splits = ~uint64_t{0};
+  open_[chain.last->result()] = &group;
+}
+
 void Lowering::flush(Group& group, Steps& steps) {
   std::unordered_set<const Node*> members(group.nodes.begin(), group.nodes.end());
   std::vector<const Value*> made, results;
@@ -270,7 +280,9 @@ void Lowering::flush(Group& group, Steps& steps) {
     group.splits &= splits_of(group.extents, group.extents);
     group.product = nullptr;
   }
-  if (group.product) {
+  if (group.convolution) {
+    flush_convolution(group, steps, results);
+  } else if (group.product) {
     flush_product(group, steps, results);
   } else if (group.rows > 0) {
     flush_rows(group, steps, results);
@@ -366,6 +378,23 @@ void Lowering::flush_program(Group& group, Steps& steps, const std::vector<const
   append(steps, std::move(step));
 }
 
+void Lowering::flush_convolution(Group& group, Steps& steps,
+                                 const std::vector<const Value*>& results) {
+  const std::vector<const Value*> inputs = ordered_inputs(group.nodes, group.inputs);
+  std::vector<const Value*> registers = {group.product->result()};
+  registers.insert(registers.end(), inputs.begin(), inputs.end());
+  ProgramWriter writer(*this, registers);
+  for (const Node* node : group.nodes) writer.add(*node);
+  std::vector<bool> moves;
+  for (const Value* input : inputs) moves.push_back(extents_of(*input) == group.extents);
+  auto step = std::make_unique<DepthwiseStep>(*group.convolution, writer.finish(results), moves,
+                                              options_.threads);
+  step->reads(place(group.convolution->input));
+  for (const Value* input : inputs) step->reads(place(input));
+  for (const Value* result : results) step->writes(allocate(result));
+  append(steps, std::move(step));
+}
+
 void Lowering::flush_rows(Group& group, Steps& steps, const std::vector<const Value*>& results) {
   const std::vector<const Value*> inputs = ordered_inputs(group.nodes, group.inputs);
   RowWriter writer(*this, group.nodes, inputs, group.rows);
@@ -433,7 +462,7 @@ bool Lowering::Group::holds(const Node* node) const {
 
 const Lowering::Group* Lowering::feed_of(const Value* value) const {
   const Group* group = value ? group_of(value) : nullptr;
-  if (!group || !group->product || !value->has_one_use()) return nullptr;
+  if (!group || !group->product || group->convolution || !value->has_one_use()) return nullptr;
   const auto inside_only = [&](const Value* made) {
     for (const Use* use = made->first_use(); use; use = use->next()) {
       if (!group->holds(use->user())) return false;

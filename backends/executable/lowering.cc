@@ -110,7 +110,8 @@ void Lowering::append(Steps& steps, std::unique_ptr<Step> step) {
 }
 
 void Lowering::lower(const Region& region, Steps& steps) {
-  const std::unordered_set<const Node*> live = live_nodes(region);
+  std::unordered_set<const Node*> live = live_nodes(region);
+  if (options_.kernels != KernelChoice::onednn) find_convolutions(region, live);
   for (const Node* node = region.first(); node; node = node->next()) {
     if (!live.contains(node)) continue;
     try {
@@ -122,6 +123,17 @@ void Lowering::lower(const Region& region, Steps& steps) {
   }
 }
 
+// What lies inside chains is not lowered node by node.
+void Lowering::find_convolutions(const Region& region, std::unordered_set<const Node*>& live) {
+  for (const Node* node = region.first(); node; node = node->next()) {
+    if (node->op() != Op::transpose || !live.contains(node)) continue;
+    std::optional<DepthwiseChain> chain = depthwise_chain(*node);
+    if (!chain) continue;
+    for (const Node* inner : chain->inner) live.erase(inner);
+    convolutions_.emplace(node, std::move(*chain));
+  }
+}
+
 void Lowering::lower_node(const Node& node, Steps& steps) {
   if (is_constant_op(node.op())) {
     TensorPtr tensor = node.op() == Op::dims ? tensor_of_dims(node)
@@ -129,6 +141,9 @@ void Lowering::lower_node(const Node& node, Steps& steps) {
     constants_[node.result()] = tensor.get();
     set_place(node.result(), storage_.constant(std::move(tensor)));
     return;
+  }
+  if (const auto chain = convolutions_.find(&node); chain != convolutions_.end()) {
+    return start_convolution(chain->second, steps);
   }
   if (lower_rows(node, steps) || lower_pointwise(node, steps)) return;
   for (size_t i = 0; i < node.operand_count(); ++i) {

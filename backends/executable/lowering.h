@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "backends/executable/depthwise_step.h"
 #include "backends/executable/executable.h"
 #include "backends/executable/pointwise.h"
 #include "backends/executable/step.h"
@@ -89,6 +90,8 @@ class Lowering {
   struct Group {
     std::vector<const Node*> nodes;
     const Node* product = nullptr;
+    // Not null: the product is no matmul but this chain's last node.
+    const DepthwiseChain* convolution = nullptr;
     std::vector<int64_t> extents;
     uint64_t splits = 0;
     std::unordered_set<const Value*> inputs;
@@ -128,6 +131,8 @@ class Lowering {
   bool may_have_rows(const Group& group, int64_t rows) const;
   bool gains_by_rows(const Node& node, int64_t rows, const std::vector<Group*>& joined) const;
   bool start_product(const Node& node, Steps& steps);
+  void find_convolutions(const Region& region, std::unordered_set<const Node*>& live);
+  void start_convolution(const DepthwiseChain& chain, Steps& steps);
   bool lower_by_onednn(const Node& node, Steps& steps);
   bool lower_by_highway(const Node& node, Steps& steps);
   bool lower_gather(const Node& node, Steps& steps);
@@ -142,6 +147,7 @@ class Lowering {
   void flush(Group& group, Steps& steps);
   void flush_program(Group& group, Steps& steps, const std::vector<const Value*>& results);
   void flush_product(Group& group, Steps& steps, const std::vector<const Value*>& results);
+  void flush_convolution(Group& group, Steps& steps, const std::vector<const Value*>& results);
   void flush_rows(Group& group, Steps& steps, const std::vector<const Value*>& results);
 
   Storage& storage_;
@@ -150,6 +156,7 @@ class Lowering {
   std::unordered_map<const Value*, const Tensor*> constants_;
   std::unordered_map<const Value*, Group*> open_;  // of values whose group is not emitted yet
   std::deque<std::unique_ptr<Group>> groups_;
+  std::unordered_map<const Node*, DepthwiseChain> convolutions_;  // by their last node
   std::vector<OrderedStep> ordered_;
   std::map<std::vector<int64_t>, RecurrentTimes> recurrent_times_;
   int64_t position_ = 0;
