@@ -29,6 +29,11 @@ constexpr int64_t kMinIterations = 3;
 constexpr size_t kWindow = 8;
 // Nodes of one kind in one iteration, one after the other, that are told apart.
 constexpr size_t kMaxStride = 8;
+// Chains that may lead to a node in vain before it is let be: all of one recurrence fail alike.
+constexpr int kMaxFailures = 3;
+// Nodes that may be looked at for each that there is, so that no graph takes time like the square
+// of its nodes: in finding chains, and in all. A trace takes a few for each recurrence.
+constexpr int64_t kChainEffort = 30, kEffort = 500;
 
 size_t combine(size_t seed, size_t value) {
   return seed ^ (value + 0x9e3779b97f4a7c15ull + (seed << 6) + (seed >> 2));
@@ -57,7 +62,11 @@ struct Uses {
 
 class Roller {
  public:
-  Roller(Region& region, const PassContext& context) : region_(region), context_(context) {}
+  Roller(Region& region, const PassContext& context)
+      : region_(region),
+        context_(context),
+        chain_effort_(kChainEffort * (static_cast<int64_t>(region.size()) + 1000)),
+        effort_(kEffort * (static_cast<int64_t>(region.size()) + 1000)) {}
 
   bool run() {
     bool changed = false;
@@ -71,6 +80,7 @@ class Roller {
 
  private:
   bool roll_all() {
+    failures_.clear();
     number_nodes();
     std::vector<Uses> all = find_uses();
     // Recurrences that others depend on come first, so that their results are elements by then.
@@ -128,7 +138,7 @@ class Roller {
     std::unordered_set<const Node*> seen;
     std::vector<const Node*> stack = {nodes[i]};
     size_t nearest = i;
-    while (!stack.empty()) {
+    while (!stack.empty() && --chain_effort_ > 0) {
       const Node* node = stack.back();
       stack.pop_back();
       for (size_t k = 0; k < node->operand_count(); ++k) {
@@ -169,12 +179,28 @@ class Roller {
     return chain;
   }
 
+  // Rolls one of the recurrences that these nodes belong to; false if none can be.
   bool roll_one(Uses& uses) {
-    std::erase_if(uses.nodes, [&](const Node* node) { return taken_.contains(node); });
-    if (uses.nodes.size() < static_cast<size_t>(kMinIterations)) return false;
-    const std::vector<Node*> chain = longest_chain(uses.nodes);
-    if (chain.size() < static_cast<size_t>(kMinIterations)) return false;
-    // The fewest nodes of the chain an iteration with which most of it is rolled.
+    for (;;) {
+      std::erase_if(uses.nodes, [&](const Node* node) { return taken_.contains(node); });
+      if (uses.nodes.size() < static_cast<size_t>(kMinIterations)) return false;
+      const std::vector<Node*> chain = longest_chain(uses.nodes);
+      if (chain.size() < static_cast<size_t>(kMinIterations)) return false;
+      const auto failed = failures_.find(chain[chain.size() / 2]);
+      if (effort_ > 0 && (failed == failures_.end() || failed->second < kMaxFailures)) {
+        const std::string why = roll_best(chain);
+        if (why.empty()) return true;
+        refuse(chain, why);
+      }
+      // What can't be rolled from here is not tried again.
+      const std::unordered_set<const Node*> tried(chain.begin(), chain.end());
+      std::erase_if(uses.nodes, [&](const Node* node) { return tried.contains(node); });
+    }
+  }
+
+  // With the fewest nodes of the chain an iteration with which most of it is rolled. Returns an
+  // empty string, or why it is not.
+  std::string roll_best(const std::vector<Node*>& chain) {
     std::string why;
     size_t best = 0, most = 0;
     for (size_t stride = 1; stride <= kMaxStride && 2 * most < chain.size(); ++stride) {
@@ -185,19 +211,19 @@ class Roller {
       if (reason.empty() && iterations >= kMinIterations) {
         const size_t covered = static_cast<size_t>(iterations) * stride;
         if (covered > most) most = covered, best = stride;
-      } else if (why.empty()) {
-        why = reason.empty() ? "too few iterations are alike" : std::move(reason);
+      } else {
+        count_failure(recurrence);
+        if (why.empty()) why = reason.empty() ? "too few iterations are alike" : std::move(reason);
       }
     }
-    if (best > 0) {
-      why = roll_chain(every(chain, best));
-      if (why.empty()) return true;
+    return best > 0 ? roll_chain(every(chain, best)) : why;
+  }
+
+  void count_failure(const Recurrence& recurrence) {
+    for (const Member& member : recurrence.members()) {
+      for (const Node* node : member.nodes) ++failures_[node];
+      effort_ -= static_cast<int64_t>(member.nodes.size());
     }
-    refuse(chain, why);
-    // What can't be rolled from here is not tried again.
-    const std::unordered_set<const Node*> tried(chain.begin(), chain.end());
-    std::erase_if(uses.nodes, [&](const Node* node) { return tried.contains(node); });
-    return !uses.nodes.empty() && roll_one(uses);
   }
 
   static std::vector<Node*> every(const std::vector<Node*>& chain, size_t stride) {
@@ -216,14 +242,20 @@ class Roller {
 
   std::string roll_chain(const std::vector<Node*>& chain) {
     Recurrence recurrence(taken_);
-    if (std::string why = recurrence.find(chain); !why.empty()) return why;
+    std::string why = recurrence.find(chain);
+    if (why.empty()) why = roll_recurrence(recurrence);
+    if (!why.empty()) count_failure(recurrence);
+    return why;
+  }
+
+  std::string roll_recurrence(Recurrence& recurrence) {
     std::string why;
     for (int attempt = 0; attempt < 2; ++attempt) {
       if (recurrence.end() - recurrence.begin() < kMinIterations)
         return why.empty() ? "too few iterations are alike" : why;
       try {
         std::vector<Node*> dependents;
-        find_dependents(recurrence, dependents);
+        if (!find_dependents(recurrence, dependents)) return "the graph takes too long";
         const RolledScan scan(recurrence, stacked_results(recurrence));
         why = check_externals(scan);
         if (!why.empty()) return why;
@@ -242,7 +274,7 @@ class Roller {
 
   // What is between the first and the last node of the recurrence, depends on it and is no part of
   // it.
-  void find_dependents(const Recurrence& recurrence, std::vector<Node*>& dependents) {
+  bool find_dependents(const Recurrence& recurrence, std::vector<Node*>& dependents) {
     first_ = last_ = nullptr;
     for (const Member& member : recurrence.members()) {
       for (Node* node : member.nodes) {
@@ -251,6 +283,8 @@ class Roller {
         if (!last_ || number(node) > number(last_)) last_ = node;
       }
     }
+    effort_ -= static_cast<int64_t>(number(last_) - number(first_) + region_.size());
+    if (effort_ <= 0) return false;
     std::unordered_set<const Node*> tainted;
     for (Node* node = first_; node != last_->next(); node = node->next()) {
       const bool covered = recurrence.covers(node);
@@ -264,6 +298,7 @@ class Roller {
       if (!covered) dependents.push_back(node);
     }
     tainted_ = std::move(tainted);
+    return true;
   }
 
   std::string check_externals(const RolledScan& scan) const {
@@ -382,6 +417,8 @@ class Roller {
   std::unordered_set<const Node*> tainted_;  // what depends on the recurrence, within its range
   std::vector<std::pair<Value*, Value*>> replaced_;
   std::map<std::string, size_t> refused_;
+  std::unordered_map<const Node*, int> failures_;  // of recurrences that a node seemed to be in
+  int64_t chain_effort_, effort_;                  // nodes that may still be looked at
   Node *first_ = nullptr, *last_ = nullptr;
 };
 

@@ -267,6 +267,25 @@ TEST(Size, ShapesOfEveryNode) {
   run_all(graph);
 }
 
+// Chains everywhere, none of which is a loop: each weight comes back three times, far apart.
+TEST(Size, WeightsThatComeBackFarApart) {
+  Graph graph;
+  Value* x = graph.add_input(ValueType::tensor(ElementType::f32, {1, 4}), "x");
+  Builder builder(graph.body());
+  std::vector<Value*> weights;
+  for (int i = 0; i < kMany / 6; ++i)
+    weights.push_back(
+        builder.constant(Tensor::of<float>({4}, std::vector<float>(4, static_cast<float>(i)))));
+  for (int i = 0; i < kMany / 2; ++i) {
+    // Ops that follow each other in no period.
+    const Op op = static_cast<unsigned>(i) * 2654435761u >> 31 ? Op::mul : Op::sub;
+    x = builder.op(op, {x, weights[static_cast<size_t>(i) % weights.size()]});
+  }
+  graph.set_outputs(std::vector<Value*>{x}, {"y"});
+  run_all(graph);
+  EXPECT_GE(count_nodes(graph.body()), static_cast<size_t>(kMany / 2));
+}
+
 TEST(Size, AWideConcatAndManyDeadNodes) {
   Graph graph;
   Value* x = graph.add_input(ValueType::tensor(ElementType::f32, {1, 4}), "x");
