@@ -71,6 +71,17 @@ bool split_pointwise(Graph& graph, const PassContext& context);
 // first, as products of all gates with one bias. Results change by roundings.
 bool order_sums(Graph& graph, const PassContext& context);
 
+// In the bodies of scans and loops, sums of weighted rows, by weights that depend on state, of rows
+// that don't change there: become products. Results change by roundings.
+bool weighted_sums(Graph& graph, const PassContext& context);
+
+// In the bodies of scans and loops, products by weights that don't change there, of what a state
+// selects or adds up from something that doesn't change either: that is multiplied before the loop,
+// and the state selects or adds up products. Tables must be constant and their product within
+// PassContext::max_folded_bytes; what is added up must have no more rows than the loop has steps.
+// Results change by roundings.
+bool precompute_products(Graph& graph, const PassContext& context);
+
 // Takes out of the bodies of scans and loops what does not depend on their states. What is the same
 // in every step runs once and becomes an invariant. What depends on the slices of a scan, all of
 // them forward or all backward, runs once over all steps and becomes a scanned operand, at the
