@@ -289,5 +289,16 @@ TEST(ExecutableRows, AttentionDecoder) {
   }
 }
 
+TEST(ExecutableRows, ScoresOfManyRowsAreProductsByAVector) {
+  constexpr const char* kScores = R"(graph @g (%x: f32[2, @R, 37]) {
+    %w = $f32[37, 1]
+    %m = matmul(%x, %w) : f32[2, @R, 1]
+    %y = softmax(%m) {axis = 1} : f32[2, @R, 1]
+    yield "y" = %y
+  })";
+  EXPECT_THAT(check(with(kScores, "@R", 10)), HasSubstr("highway product"));
+  EXPECT_THAT(check(with(kScores, "@R", 3)), Not(HasSubstr("highway product")));
+}
+
 }  // namespace
 }  // namespace refrain

@@ -38,6 +38,9 @@ bool feeds_scan(const Value* value) {
   return false;
 }
 
+// From so many rows on a product by one column gains more from full lanes than from an epilogue.
+constexpr int64_t kFewestScores = 8;
+
 // For a product of these sizes oneDNN's blocking over the depth is worth a second pass for the
 // epilogue; below, its call alone costs more than the product.
 bool large_product(int64_t rows, int64_t depth, int64_t columns) {
@@ -239,6 +242,11 @@ bool Lowering::start_product(const Node& node, Steps& steps) {
                           (options_.kernels == KernelChoice::automatic &&
                            large_product(rows, weights->extents()[0], weights->extents()[1])));
   if (by_onednn && lower_by_onednn(node, steps)) return true;
+  // A single column would leave all lanes but one of a packed block empty.
+  if (weights->extents()[1] == 1 && rows >= kFewestScores && !feeds_scan(node.result()) &&
+      lower_by_highway(node, steps)) {
+    return true;
+  }
   Group& group = *groups_.emplace_back(std::make_unique<Group>());
   group.product = &node;
   group.extents = extents_of(*node.result());

@@ -134,6 +134,10 @@ std::unique_ptr<StepKernel> make_vector_product(const Node& node) {
   if (node.op() != Op::matmul || node.result()->type().element != ElementType::f32) return nullptr;
   const std::vector<int64_t> a = node.operand(0)->type().shape.extents(),
                              b = node.operand(1)->type().shape.extents();
+  if (a.size() >= 2 && b.size() == 2 && b[1] == 1) {
+    return std::make_unique<VectorProduct>(1, element_count(node.result()->type().shape.extents()),
+                                           b[0], 1);
+  }
   if (a.size() < 2 || a.size() != b.size()) return nullptr;
   int64_t batches = 1;
   for (size_t i = 0; i + 2 < a.size(); ++i) {

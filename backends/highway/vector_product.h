@@ -9,7 +9,8 @@
 namespace refrain::highway {
 
 // A kernel for a matmul of f32 whose operands and result have constant shapes and equal batches,
-// if one row meets each matrix, or each matrix one column; otherwise null.
+// if one row meets each matrix, or each matrix one column; or if all matrices meet the same column.
+// Otherwise null.
 std::unique_ptr<StepKernel> make_vector_product(const Node& node);
 
 }  // namespace refrain::highway
