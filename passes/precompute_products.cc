@@ -20,6 +20,10 @@ using internal::Dependence;
 // Most multiply-adds that a table may cost while compiling.
 constexpr int64_t kMaxTableCost = int64_t{1} << 27;
 
+// Many rows at once take less than this part of the time that so many products by a single row,
+// each of which reads all weights, take.
+constexpr int64_t kGainOfSingleRows = 2;
+
 Node* made_by(const Value* value, Op op) {
   Node* node = value->node();
   return node && node->op() == op ? node : nullptr;
@@ -93,10 +97,14 @@ Value* multiply_memory(Body& body, Node& product, Dim steps) {
   const Dim rows = shape[shape.rank() - 2], depth = shape[shape.rank() - 1];
   if (!rows.is_constant() || !depth.is_constant()) return nullptr;
   if (rows.extent() == 0 || rows.extent() > depth.extent() / 2) return nullptr;
-  if (!steps.is_constant() || rows.extent() > steps.extent()) return nullptr;
+  bool single = true;
   for (size_t i = 0; i + 2 < shape.rank(); ++i) {
     if (!provably_equal(whole[i], shape[i])) return nullptr;  // one memory for several rows
+    single &= shape[i] == Dim(1);
   }
+  if (!steps.is_constant()) return nullptr;
+  const int64_t gain = single ? kGainOfSingleRows : 1;
+  if ((rows.extent() - 1) / gain >= steps.extent()) return nullptr;
   std::vector<int64_t> axes;
   if (squeeze) {
     const TensorPtr taken = squeeze->operand(1) ? constant_tensor(squeeze->operand(1)) : nullptr;

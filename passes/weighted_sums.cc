@@ -21,6 +21,7 @@ bool are_weighted_rows(Body& body, const Value* weights, const Value* rows) {
   const Shape &w = weights->type().shape, &m = rows->type().shape;
   if (!w.ranked() || w.rank() != m.rank() || m.rank() < 2) return false;
   if (w[w.rank() - 1] != Dim(1)) return false;
+  if (m[m.rank() - 1] == Dim(1)) return false;  // element-wise, like all else may be
   for (size_t i = 0; i + 1 < m.rank(); ++i) {
     if (!provably_equal(w[i], m[i])) return false;
   }

@@ -1,4 +1,6 @@
 // weighted_sums and precompute_products: products in loops with something that stays the same.
+#include <utility>
+
 #include "support/pass_numbers.h"
 
 namespace refrain {
@@ -81,6 +83,20 @@ TEST(WeightedSums, NotAlongOtherAxesNorOfBroadcastRows) {
   expect_unchanged("weighted_sums", weighing("1, 4, 3", "2, 4, 1", "1", "2, 3"));
 }
 
+TEST(WeightedSums, NotWhereAllIsElementWise) {
+  expect_unchanged("weighted_sums", R"(graph @g (%m: f64[4, 1], %h: f64[4, 1]) {
+  %n = constant i64[] (3)
+  %h1, %y = scan trips(%n) invariant(%mi = %m: f64[4, 1]) state(%hi = %h: f64[4, 1]) stacked([0]) {
+    %0 = tanh(%hi) : f64[4, 1]
+    %axes = constant i64[1] (0)
+    %1 = mul(%0, %mi) : f64[4, 1]
+    %2 = reduce_sum(%1, %axes) {keep_dims = false} : f64[1]
+    yield %0, %2
+  } : f64[4, 1], f64[3, 1]
+  yield "h" = %h1, "y" = %y
+})");
+}
+
 // A scan that looks up in a table, along an axis, what its state has most of.
 std::string looking_up(const std::string& table, const std::string& axis,
                        const std::string& index) {
@@ -149,44 +165,60 @@ TEST(PrecomputeProducts, NotOfLargeTables) {
   expect_pass({"precompute_products"}, text, text, context);
 }
 
-// A scan with `steps` whose state weighs a memory [2, rows, 8] for weights [8, 3].
-std::string attending(const std::string& steps, const std::string& rows, const std::string& batch) {
-  return "graph @g (%x: f64[" + steps + ", 2, 1, " + rows + "], %m: f64[" + batch + ", " + rows +
-         ", 8], %w: f64[8, 3], %h: f64[2, 1, " + rows + R"(]) {
-  %h1, %y = scan invariant(%mi = %m: f64[)" +
-         batch + ", " + rows + R"(, 8], %wi = %w: f64[8, 3]) state(%hi = %h: f64[2, 1, )" + rows +
-         "]) scanned(%xi = %x[0]: f64[2, 1, " + rows + R"(]) stacked([0]) {
-    %n = add(%hi, %xi) : f64[2, 1, )" +
-         rows + R"(]
+// A scan of T `steps` whose S `states` weigh the R `rows` of each of M `memories` for weights.
+std::string attending(const std::string& steps, const std::string& rows,
+                      const std::string& memories, const std::string& states = "2") {
+  std::string text = R"(graph @g (%x: f64[<T>, <S>, 1, <R>], %m: f64[<M>, <R>, 8], %w: f64[8, 3],
+                                    %h: f64[<S>, 1, <R>]) {
+  %h1, %y = scan invariant(%mi = %m: f64[<M>, <R>, 8], %wi = %w: f64[8, 3])
+                 state(%hi = %h: f64[<S>, 1, <R>])
+                 scanned(%xi = %x[0]: f64[<S>, 1, <R>]) stacked([0]) {
+    %n = add(%hi, %xi) : f64[<S>, 1, <R>]
     %axes = constant i64[1] (1)
-    %0 = matmul(%hi, %mi) : f64[2, 1, 8] @"sum"
-    %1 = squeeze(%0, %axes) : f64[2, 8]
-    %2 = matmul(%1, %wi) : f64[2, 3] @"cell"
+    %0 = matmul(%hi, %mi) : f64[<S>, 1, 8]
+    %1 = squeeze(%0, %axes) : f64[<S>, 8]
+    %2 = matmul(%1, %wi) : f64[<S>, 3]
     yield %n, %2
-  } : f64[2, 1, )" +
-         rows + "], f64[" + steps + R"(, 2, 3]
+  } : f64[<S>, 1, <R>], f64[<T>, <S>, 3]
   yield "h" = %h1, "y" = %y
 })";
+  const std::pair<std::string, std::string> marks[] = {
+      {"<T>", steps}, {"<R>", rows}, {"<M>", memories}, {"<S>", states}};
+  for (const auto& [mark, extent] : marks) {
+    for (size_t at = text.find(mark); at != std::string::npos; at = text.find(mark)) {
+      text.replace(at, mark.size(), extent);
+    }
+  }
+  return text;
 }
 
 TEST(PrecomputeProducts, OfAMemory) {
   expect_product(
       "precompute_products", attending("4", "4", "2"),
       R"(graph @g (%x: f64[4, 2, 1, 4], %m: f64[2, 4, 8], %w: f64[8, 3], %h: f64[2, 1, 4]) {
-  %0 = matmul(%m, %w) : f64[2, 4, 3] @"cell"
+  %0 = matmul(%m, %w) : f64[2, 4, 3]
   %h1, %y = scan invariant(%1 = %0: f64[2, 4, 3]) state(%hi = %h: f64[2, 1, 4]) scanned(%xi = %x[0]: f64[2, 1, 4]) stacked([0]) {
     %n = add(%hi, %xi) : f64[2, 1, 4]
-    %2 = matmul(%hi, %1) : f64[2, 1, 3] @"sum"
-    %3 = constant i64[1] (1) @"sum"
-    %4 = squeeze(%2, %3) : f64[2, 3] @"sum"
+    %2 = matmul(%hi, %1) : f64[2, 1, 3]
+    %3 = constant i64[1] (1)
+    %4 = squeeze(%2, %3) : f64[2, 3]
     yield %n, %4
   } : f64[2, 1, 4], f64[4, 2, 3]
   yield "h" = %h1, "y" = %y
 })");
 }
 
+TEST(PrecomputeProducts, OfAMemoryOfMoreRowsThanStepsForASingleState) {
+  for (const char* rows : {"3", "4"}) {
+    const auto after = expect_numbers_stay({"precompute_products", "dce"},
+                                           attending("2", rows, "1", "1"), kRounding);
+    EXPECT_EQ(print(*after).find("invariant(%mi"), std::string::npos) << print(*after);
+  }
+}
+
 TEST(PrecomputeProducts, NotWhereAMemoryIsMoreWorkThanTheSteps) {
   expect_unchanged("precompute_products", attending("3", "4", "2"));  // fewer steps than rows
+  expect_unchanged("precompute_products", attending("1", "3", "1", "1"));
   expect_unchanged("precompute_products", attending("T", "4", "2"));
   expect_unchanged("precompute_products", attending("9", "5", "2"));  // as long as weights are
   expect_unchanged("precompute_products", attending("4", "4", "1"));  // one memory for two rows
