@@ -83,6 +83,27 @@ TEST(ExecutableDepthwise, TimeFirstStridesAndOtherOperands) {
   EXPECT_THAT(found, HasSubstr("1 steps"));
 }
 
+TEST(ExecutableDepthwise, ChannelsThatAreSlicedAreReadWhereTheyAre) {
+  for (const char* perm : {"[0, 2, 1]", "[1, 2, 0]"}) {
+    const bool batch_first = perm[1] == '0';
+    const std::string batch = batch_first ? "2" : "9", steps = batch_first ? "9" : "2";
+    std::string text = replaced(R"(graph @g (%x: f32[2, 9, 40]) {
+      %w = $f32[17, 1, 2]
+      %begin = constant i64[1] (-20)
+      %end = constant i64[1] (-3)
+      %last = constant i64[1] (2)
+      %s = slice(%x, %begin, %end, %last) : f32[2, 9, 17]
+      %a = transpose(%s) {perm = @P} : f32[@B, 17, @T]
+      %b = conv(%a, %w) {strides = [1], dilations = [1], pads = [0, 1], groups = 17} : f32[@B, 17, @T]
+      %y = transpose(%b) {perm = [0, 2, 1]} : f32[@B, @T, 17]
+      yield "y" = %y
+    })",
+                                "@P", perm);
+    text = replaced(replaced(text, "@B", batch), "@T", steps);
+    EXPECT_THAT(check(text), HasSubstr("1 steps"));
+  }
+}
+
 TEST(ExecutableDepthwise, OtherConvolutionsStayWhatTheyAre) {
   EXPECT_THAT(check(R"(graph @g (%x: f32[2, 9, 8]) {
     %w = $f32[8, 2, 3]

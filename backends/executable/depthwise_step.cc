@@ -36,17 +36,17 @@ std::vector<size_t> axes_of(const Node& transpose) {
   return axes;
 }
 
-// Where along time, which is axis 2, a slice begins; none if it slices anything else.
-std::optional<int64_t> slice_begin(const Node& slice) {
+// What a slice takes of an axis by steps of 1; none if it slices anything else.
+std::optional<SliceBounds> sliced(const Node& slice, size_t axis) {
   for (size_t i = 1; i < slice.operand_count(); ++i) {
     const Tensor* tensor = constant_of(slice.operand(i));
     if (slice.operand(i) && (!tensor || tensor->size() != 1)) return {};
   }
   const auto number = [&](size_t i) { return constant_of(slice.operand(i))->view().as_ints()[0]; };
   const std::vector<int64_t> extents = extents_of(*slice.operand(0));
-  const size_t axis = slice.operand(3) ? normalize_axis(number(3), extents.size()) : 0;
-  if (axis != 2 || (slice.operand(4) && number(4) != 1)) return {};
-  return clamp_slice(extents[2], number(1), number(2), 1).begin;
+  const size_t found = slice.operand(3) ? normalize_axis(number(3), extents.size()) : 0;
+  if (found != axis || (slice.operand(4) && number(4) != 1)) return {};
+  return clamp_slice(extents[axis], number(1), number(2), 1);
 }
 
 bool is_f32(const Value& value) { return value.type().element == ElementType::f32; }
@@ -64,9 +64,9 @@ std::optional<DepthwiseChain> depthwise_chain(const Node& last) {
   shape.time_first = to[0] == 2;
   int64_t begin = 0;
   if (const Node* slice = only_source(value, Op::slice)) {
-    const auto found = slice_begin(*slice);
-    if (!found) return {};
-    begin = *found;
+    const auto bounds = sliced(*slice, 2);
+    if (!bounds) return {};
+    begin = bounds->begin;
     chain.inner.push_back(slice);
     value = slice->operand(0);
   }
@@ -79,6 +79,12 @@ std::optional<DepthwiseChain> depthwise_chain(const Node& last) {
   if (!first) return {};
   chain.inner.push_back(first);
   chain.input = first->operand(0);
+  const Node* channels = only_source(chain.input, Op::slice);
+  if (const auto bounds = channels ? sliced(*channels, 2) : std::nullopt) {
+    chain.inner.push_back(channels);
+    chain.input = channels->operand(0);
+    chain.first_channel = bounds->begin;
+  }
   const std::vector<size_t> from = axes_of(*first);
   if (from.size() != 3 || from[1] != 2) return {};
   const std::vector<int64_t> x = extents_of(*conv->operand(0)), y = extents_of(*last.result());
@@ -96,8 +102,9 @@ std::optional<DepthwiseChain> depthwise_chain(const Node& last) {
   shape.dilation = window.dilations[0];
   shape.first = begin * shape.stride - window_axis(window, 0, shape.steps, shape.taps).pad_begin;
   const bool batch_outside = from[0] == 0;
-  shape.batch_stride = (batch_outside ? shape.steps : 1) * shape.channels;
-  shape.step_stride = (batch_outside ? 1 : shape.batch) * shape.channels;
+  const int64_t row = extents_of(*chain.input)[2];
+  shape.batch_stride = (batch_outside ? shape.steps : 1) * row;
+  shape.step_stride = (batch_outside ? 1 : shape.batch) * row;
   return chain;
 }
 

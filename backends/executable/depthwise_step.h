@@ -14,10 +14,11 @@
 namespace refrain::executable {
 
 // A convolution that takes its channels from the last axis of `input` and puts them back into the
-// last axis of its result: transpose, conv with one group a channel, perhaps a slice along time,
-// transpose. Nothing else reads what lies between.
+// last axis of its result: perhaps a slice of channels, transpose, conv with one group a channel,
+// perhaps a slice along time, transpose. Nothing else reads what lies between.
 struct DepthwiseChain {
   const Value* input = nullptr;
+  int64_t first_channel = 0;  // of the input's
   const Node* conv = nullptr;
   const Node* last = nullptr;
   std::vector<const Node*> inner;  // those before the last

@@ -397,7 +397,9 @@ void Lowering::flush_convolution(Group& group, Steps& steps,
   for (const Value* input : inputs) moves.push_back(extents_of(*input) == group.extents);
   auto step = std::make_unique<DepthwiseStep>(*group.convolution, writer.finish(results), moves,
                                               options_.threads);
-  step->reads(place(group.convolution->input));
+  Place from = place(group.convolution->input);
+  from.offset += group.convolution->first_channel * static_cast<int64_t>(sizeof(float));
+  step->reads(from);
   for (const Value* input : inputs) step->reads(place(input));
   for (const Value* result : results) step->writes(allocate(result));
   append(steps, std::move(step));
