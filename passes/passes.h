@@ -78,8 +78,9 @@ bool weighted_sums(Graph& graph, const PassContext& context);
 // In the bodies of scans and loops, products by weights that don't change there, of what a state
 // selects or adds up from something that doesn't change either: that is multiplied before the loop,
 // and the state selects or adds up products. Tables must be constant and their product within
-// PassContext::max_folded_bytes; what is added up must have no more rows than the loop has steps,
-// or twice as many in a batch of one. Results change by roundings.
+// PassContext::max_folded_bytes and not many times larger than the weights; what is added up must
+// have no more rows than the loop has steps, or twice as many in a batch of one. Results change by
+// roundings.
 bool precompute_products(Graph& graph, const PassContext& context);
 
 // Takes out of the bodies of scans and loops what does not depend on their states. What is the same

@@ -20,6 +20,10 @@ using internal::Dependence;
 // Most multiply-adds that a table may cost while compiling.
 constexpr int64_t kMaxTableCost = int64_t{1} << 27;
 
+// A table takes the weights' place in caches and files; beyond so many times their size it loses
+// there what a step gains.
+constexpr int64_t kMostTableGrowth = 8;
+
 // Many rows at once take less than this part of the time that so many products by a single row,
 // each of which reads all weights, take.
 constexpr int64_t kGainOfSingleRows = 2;
@@ -36,11 +40,13 @@ TensorPtr constant_of(Body& body, Value* value) {
   return constant_tensor(value->is_argument() ? body.outside(value) : value);
 }
 
-// Whether a product of these extents may be folded, to a tensor no larger than the limit.
+// Whether a product of these extents may be folded, to a tensor that is no larger than the limit
+// and not much larger than the weights.
 bool is_small_product(int64_t rows, int64_t depth, int64_t columns, int64_t size,
                       const PassContext& context) {
   int64_t elements = 0, bytes = 0, cost = 0;
-  return !__builtin_mul_overflow(rows, columns, &elements) &&
+  return (rows - 1) / kMostTableGrowth < depth &&
+         !__builtin_mul_overflow(rows, columns, &elements) &&
          !__builtin_mul_overflow(elements, size, &bytes) &&
          !__builtin_mul_overflow(elements, depth, &cost) && bytes <= context.max_folded_bytes &&
          cost <= kMaxTableCost;

@@ -165,6 +165,30 @@ TEST(PrecomputeProducts, NotOfLargeTables) {
   expect_pass({"precompute_products"}, text, text, context);
 }
 
+TEST(PrecomputeProducts, NotOfTablesMuchLargerThanTheWeights) {
+  const auto with_rows = [](const std::string& rows) {
+    return R"(graph @g (%h: f64[1, 3]) {
+  %e = constant f64[)" +
+           rows + R"(, 2] splat(0.5)
+  %w = constant f64[2, 3] (1, -2, 3, -4, 5, -6)
+  %n = constant i64[] (4)
+  %s = scan trips(%n) invariant(%ei = %e: f64[)" +
+           rows + R"(, 2], %wi = %w: f64[2, 3]) state(%hi = %h: f64[1, 3]) {
+    %i = arg_max(%hi) {axis = 1, keep_dims = false} : i64[1]
+    %0 = gather(%ei, %i) : f64[1, 2]
+    %1 = matmul(%0, %wi) : f64[1, 3]
+    %2 = sub(%1, %hi) : f64[1, 3]
+    yield %2
+  } : f64[1, 3]
+  yield "s" = %s
+})";
+  };
+  const auto after =
+      expect_numbers_stay({"precompute_products", "dce"}, with_rows("16"), kRounding);
+  EXPECT_NE(print(*after).find("f64[16, 3]"), std::string::npos) << print(*after);
+  expect_unchanged("precompute_products", with_rows("17"));
+}
+
 // A scan of T `steps` whose S `states` weigh the R `rows` of each of M `memories` for weights.
 std::string attending(const std::string& steps, const std::string& rows,
                       const std::string& memories, const std::string& states = "2") {
