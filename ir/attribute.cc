@@ -3,6 +3,8 @@
 #include <functional>
 #include <optional>
 
+#include "ir/hash.h"
+
 namespace refrain {
 namespace {
 
@@ -14,10 +16,6 @@ constexpr std::string_view kNames[] = {
 
 constexpr std::string_view kTypeNames[] = {"boolean",  "integer",    "real",         "string",
                                            "integers", "dimensions", "element type", "tensor"};
-
-size_t combine(size_t seed, size_t value) {
-  return seed ^ (value + 0x9e3779b97f4a7c15ull + (seed << 6) + (seed >> 2));
-}
 
 size_t hash_bytes(const void* data, size_t size) {
   return std::hash<std::string_view>{}({static_cast<const char*>(data), size});
@@ -46,24 +44,25 @@ bool operator==(const Attribute& a, const Attribute& b) {
 }
 
 size_t hash(const Attribute& attribute) {
-  const size_t seed = combine(static_cast<size_t>(attribute.name), attribute.value.index());
-  return combine(seed, std::visit(
-                           [](const auto& value) -> size_t {
-                             using T = std::decay_t<decltype(value)>;
-                             if constexpr (std::is_same_v<T, std::vector<int64_t>>) {
-                               return hash_bytes(value.data(), value.size() * sizeof(int64_t));
-                             } else if constexpr (std::is_same_v<T, std::vector<Dim>>) {
-                               return hash_bytes(value.data(), value.size() * sizeof(Dim));
-                             } else if constexpr (std::is_same_v<T, TensorPtr>) {
-                               // A prefix suffices: equality looks at all of it.
-                               const auto bytes = static_cast<size_t>(value->bytes());
-                               return combine(
-                                   bytes, hash_bytes(value->raw(), std::min<size_t>(bytes, 4096)));
-                             } else {
-                               return std::hash<T>{}(value);
-                             }
-                           },
-                           attribute.value));
+  const size_t seed = hash_combine(static_cast<size_t>(attribute.name), attribute.value.index());
+  return hash_combine(seed, std::visit(
+                                [](const auto& value) -> size_t {
+                                  using T = std::decay_t<decltype(value)>;
+                                  if constexpr (std::is_same_v<T, std::vector<int64_t>>) {
+                                    return hash_bytes(value.data(), value.size() * sizeof(int64_t));
+                                  } else if constexpr (std::is_same_v<T, std::vector<Dim>>) {
+                                    return hash_bytes(value.data(), value.size() * sizeof(Dim));
+                                  } else if constexpr (std::is_same_v<T, TensorPtr>) {
+                                    // A prefix suffices: equality looks at all of it.
+                                    const auto bytes = static_cast<size_t>(value->bytes());
+                                    return hash_combine(
+                                        bytes,
+                                        hash_bytes(value->raw(), std::min<size_t>(bytes, 4096)));
+                                  } else {
+                                    return std::hash<T>{}(value);
+                                  }
+                                },
+                                attribute.value));
 }
 
 }  // namespace refrain

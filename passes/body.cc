@@ -6,6 +6,7 @@
 
 #include "ir/control.h"
 #include "ir/slice.h"
+#include "passes/element.h"
 #include "passes/refine.h"
 #include "passes/slots.h"
 
@@ -38,15 +39,6 @@ bool never_fails(const Node& node) {
 bool extents_known(const Value* value) {
   const ValueType& type = value->type();
   return type.is_tensor() && type.shape.ranked() && type.shape.is_static();
-}
-
-std::optional<int64_t> constant_int(const Value* value) {
-  const TensorPtr tensor = constant_tensor(value);
-  if (!tensor || tensor->size() != 1 || is_float(tensor->type()) ||
-      tensor->type() == ElementType::u64) {
-    return std::nullopt;
-  }
-  return tensor->view().as_ints()[0];
 }
 
 // First operand and first argument of the invariants of a scan or loop, and their number.

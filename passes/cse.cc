@@ -6,6 +6,7 @@
 
 #include "ir/builder.h"
 #include "ir/control.h"
+#include "ir/hash.h"
 #include "passes/element.h"
 #include "passes/passes.h"
 #include "passes/refine.h"
@@ -14,20 +15,16 @@
 namespace refrain::passes {
 namespace {
 
-size_t combine(size_t seed, size_t value) {
-  return seed ^ (value + 0x9e3779b97f4a7c15ull + (seed << 6) + (seed >> 2));
-}
-
 struct Hash {
   size_t operator()(const Node* node) const {
-    size_t seed = combine(static_cast<size_t>(node->op()), node->result_count());
+    size_t seed = hash_combine(static_cast<size_t>(node->op()), node->result_count());
     for (size_t i = 0; i < node->operand_count(); ++i) {
-      seed = combine(seed, std::hash<const Value*>{}(node->operand(i)));
+      seed = hash_combine(seed, std::hash<const Value*>{}(node->operand(i)));
     }
     // Two nodes may list the same attributes in different orders.
     size_t attributes = 0;
     for (const Attribute& attribute : node->attributes()) attributes += hash(attribute);
-    return combine(seed, attributes);
+    return hash_combine(seed, attributes);
   }
 };
 
@@ -66,8 +63,8 @@ bool merge_arguments(Node& node, Region& region) {
     bool operator==(const Source&) const = default;
   };
   const auto hash_source = [](const Source& source) {
-    return combine(std::hash<Value*>{}(source.operand),
-                   static_cast<size_t>(2 * source.axis + source.reverse));
+    return hash_combine(std::hash<Value*>{}(source.operand),
+                        static_cast<size_t>(2 * source.axis + source.reverse));
   };
   std::unordered_map<Source, Value*, decltype(hash_source)> first_of(0, hash_source);
   bool changed = false;

@@ -10,11 +10,6 @@ namespace {
 // Parts of parts that are looked through.
 constexpr int kMaxDepth = 8;
 
-std::optional<int64_t> one_int(const Value* value) {
-  const auto ints = constant_ints(value);
-  return ints && ints->size() == 1 ? std::optional(ints->front()) : std::nullopt;
-}
-
 std::optional<int64_t> constant_extent(const Value* value, size_t axis) {
   const Dim dim = value->type().shape[axis];
   return dim.is_constant() ? std::optional(dim.extent()) : std::nullopt;
@@ -35,9 +30,9 @@ struct ConstantSlice {
 
 // A slice along one axis with constant bounds.
 std::optional<ConstantSlice> constant_slice(const Node& node) {
-  const auto begin = one_int(node.operand(1)), end = one_int(node.operand(2));
-  const auto axis = node.operand(3) ? one_int(node.operand(3)) : std::optional<int64_t>(0);
-  const auto step = node.operand(4) ? one_int(node.operand(4)) : std::optional<int64_t>(1);
+  const auto begin = constant_int(node.operand(1)), end = constant_int(node.operand(2));
+  const auto axis = node.operand(3) ? constant_int(node.operand(3)) : std::optional<int64_t>(0);
+  const auto step = node.operand(4) ? constant_int(node.operand(4)) : std::optional<int64_t>(1);
   if (!begin || !end || !axis || !step) return {};
   const size_t rank = node.operand(0)->type().shape.rank();
   return ConstantSlice{normalize_axis(*axis, rank), *begin, *end, *step};
@@ -50,9 +45,9 @@ std::optional<Element> cut(const Value* value) {
   if (!whole->type().is_tensor() || !whole->type().shape.ranked()) return {};
   const size_t rank = whole->type().shape.rank();
   if (node->op() == Op::gather) {
-    const auto index = one_int(node->operand(1));
+    const auto index = constant_int(node->operand(1));
     const Shape& indices = node->operand(1)->type().shape;
-    if (!index || !indices.ranked()) return {};
+    if (!index || !indices.ranked() || indices.rank() > 1) return {};
     const size_t axis = normalize_axis(node->integer(AttributeName::axis), rank);
     const auto place = from_front(whole, axis, *index);
     if (!place) return {};
@@ -128,6 +123,15 @@ std::optional<std::vector<int64_t>> constant_ints(const Value* value) {
   if (!tensor || !is_integer(tensor->type()) || tensor->type() == ElementType::u64) return {};
   if (tensor->rank() > 1) return {};
   return tensor->view().as_ints();
+}
+
+std::optional<int64_t> constant_int(const Value* value) {
+  const TensorPtr tensor = value ? constant_tensor(value) : nullptr;
+  if (!tensor || tensor->size() != 1 || is_float(tensor->type()) ||
+      tensor->type() == ElementType::u64) {
+    return {};
+  }
+  return tensor->view().as_ints()[0];
 }
 
 std::optional<Element> element_of(const Value* value) {

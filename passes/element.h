@@ -25,7 +25,11 @@ struct Element {
 // cut along the same axis are elements of the whole.
 std::optional<Element> element_of(const Value* value);
 
-// A constant of rank 0 or 1 with integer elements.
+// The elements of an integer constant of rank 0 or 1; none for another value, or no value. Elements
+// of u64 are not read, as they may be more than int64_t holds.
 std::optional<std::vector<int64_t>> constant_ints(const Value* value);
+
+// The element of an integer or bool constant that has one, whatever its rank; otherwise as above.
+std::optional<int64_t> constant_int(const Value* value);
 
 }  // namespace refrain::passes::internal

@@ -7,6 +7,7 @@
 #include "ir/builder.h"
 #include "ir/control.h"
 #include "ir/error.h"
+#include "passes/element.h"
 #include "passes/passes.h"
 #include "passes/refine.h"
 #include "passes/slots.h"
@@ -26,13 +27,6 @@ constexpr int64_t kAlwaysFolded = 256;
 
 // Most multiply-adds that one folded product may cost.
 constexpr double kMaxProductCost = 1e9;
-
-// The element of an integer or bool constant that has one.
-std::optional<int64_t> constant_int(const Value* value) {
-  const TensorPtr tensor = constant_tensor(value);
-  if (!tensor || tensor->size() != 1 || is_float(tensor->type())) return std::nullopt;
-  return tensor->view().as_ints()[0];
-}
 
 class Folder {
  public:
@@ -149,8 +143,8 @@ class Folder {
 
   static bool never_runs(const Node& node) {
     const LoopView loop(node);
-    const auto trips = constant_int(loop.trip_count());
-    const auto condition = constant_int(loop.condition());
+    const auto trips = internal::constant_int(loop.trip_count());
+    const auto condition = internal::constant_int(loop.condition());
     return (trips && *trips <= 0) || (condition && *condition == 0);
   }
 

@@ -10,6 +10,7 @@
 #include "ir/control.h"
 #include "passes/add_slots.h"
 #include "passes/affine.h"
+#include "passes/element.h"
 #include "passes/loop_sequences.h"
 #include "passes/loop_trips.h"
 #include "passes/passes.h"
@@ -21,6 +22,7 @@ namespace {
 
 using internal::Affine;
 using internal::AffineReader;
+using internal::constant_int;
 using internal::Trips;
 
 // Farther from the start no tensor has elements.
@@ -132,13 +134,8 @@ class Converter {
   std::optional<Read> read_of_slice(Node* node) const {
     Value* whole = node->operand(0);
     const Shape& shape = whole->type().shape;
-    const auto constant_of = [](const Value* value) -> std::optional<int64_t> {
-      const TensorPtr tensor = constant_tensor(value);
-      if (!tensor || tensor->size() != 1) return {};
-      return tensor->view().as_ints()[0];
-    };
-    if (node->operand(4) && constant_of(node->operand(4)) != 1) return {};
-    const auto axes = node->operand(3) ? constant_of(node->operand(3)) : 0;
+    if (node->operand(4) && constant_int(node->operand(4)) != 1) return {};
+    const auto axes = node->operand(3) ? constant_int(node->operand(3)) : 0;
     const auto begin = reader_.read(node->operand(1)), end = reader_.read(node->operand(2));
     if (!axes || !begin || !end || begin->rate == 0 || plus(*begin, 1) != end) return {};
     Read read{node, whole, normalize_axis(*axes, shape.rank()), false, false, 0, 1};

@@ -8,6 +8,7 @@
 
 #include "ir/builder.h"
 #include "ir/error.h"
+#include "ir/hash.h"
 #include "passes/passes.h"
 #include "passes/recurrence.h"
 #include "passes/refine.h"
@@ -35,16 +36,12 @@ constexpr int kMaxFailures = 3;
 // of its nodes: in finding chains, and in all. A trace takes a few for each recurrence.
 constexpr int64_t kChainEffort = 30, kEffort = 500;
 
-size_t combine(size_t seed, size_t value) {
-  return seed ^ (value + 0x9e3779b97f4a7c15ull + (seed << 6) + (seed >> 2));
-}
-
 size_t hash_type(const ValueType& type) {
-  size_t seed = combine(static_cast<size_t>(type.element), type.shape.rank());
+  size_t seed = hash_combine(static_cast<size_t>(type.element), type.shape.rank());
   for (const Dim dim : type.shape.dims()) {
-    seed = combine(seed, dim.is_constant() ? static_cast<size_t>(dim.extent())
-                         : dim.is_symbol() ? reinterpret_cast<size_t>(&dim.name())
-                                           : ~size_t{0});
+    seed = hash_combine(seed, dim.is_constant() ? static_cast<size_t>(dim.extent())
+                              : dim.is_symbol() ? reinterpret_cast<size_t>(&dim.name())
+                                                : ~size_t{0});
   }
   return seed;
 }
@@ -109,19 +106,19 @@ class Roller {
     for (Node* node = region_.first(); node; node = node->next()) {
       if (node->schema().kind == OpKind::leaf || node->op() == Op::yield) continue;
       if (internal::element_of(node->result())) continue;
-      size_t seed = combine(static_cast<size_t>(node->op()), node->operand_count());
+      size_t seed = hash_combine(static_cast<size_t>(node->op()), node->operand_count());
       bool weights = false;
       for (size_t i = 0; i < node->operand_count(); ++i) {
         const Value* operand = node->operand(i);
         if (!is_weight(operand)) continue;
         weights = true;
-        seed = combine(seed, combine(i, reinterpret_cast<size_t>(operand)));
+        seed = hash_combine(seed, hash_combine(i, reinterpret_cast<size_t>(operand)));
       }
       size_t attributes = 0;
       for (const Attribute& attribute : node->attributes()) attributes += hash(attribute);
-      seed = combine(seed, attributes);
+      seed = hash_combine(seed, attributes);
       for (size_t i = 0; i < node->result_count(); ++i)
-        seed = combine(seed, hash_type(node->result(i)->type()));
+        seed = hash_combine(seed, hash_type(node->result(i)->type()));
       const auto [found, fresh] = index.try_emplace(seed, all.size());
       if (fresh) all.emplace_back();
       Uses& uses = all[found->second];

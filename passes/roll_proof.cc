@@ -12,15 +12,12 @@
 
 #include "ir/builder.h"
 #include "ir/error.h"
+#include "ir/hash.h"
 #include "passes/element.h"
 #include "passes/passes.h"
 
 namespace refrain::passes::internal {
 namespace {
-
-size_t combine(size_t seed, size_t value) {
-  return seed ^ (value + 0x9e3779b97f4a7c15ull + (seed << 6) + (seed >> 2));
-}
 
 // Folding may have taken one constant for two that differ in the signs of zeros: exporters compare
 // them as numbers.
@@ -69,7 +66,7 @@ class Numbers {
   struct KeyHash {
     size_t operator()(const std::vector<size_t>& key) const {
       size_t seed = key.size();
-      for (const size_t part : key) seed = combine(seed, part);
+      for (const size_t part : key) seed = hash_combine(seed, part);
       return seed;
     }
   };
@@ -82,10 +79,10 @@ class Numbers {
 
   // The same for nodes that are the same but for their operands.
   size_t kind(const Node& node) {
-    size_t seed = combine(static_cast<size_t>(node.op()), node.operand_count());
+    size_t seed = hash_combine(static_cast<size_t>(node.op()), node.operand_count());
     size_t attributes = 0;
     for (const Attribute& attribute : node.attributes()) attributes += hash(attribute);
-    std::vector<const Node*>& same_hash = kinds_[combine(seed, attributes)];
+    std::vector<const Node*>& same_hash = kinds_[hash_combine(seed, attributes)];
     for (const Node* other : same_hash) {
       if (alike(*other, node)) return reinterpret_cast<size_t>(other);
     }

@@ -8,11 +8,14 @@
 #include "ir/builder.h"
 #include "ir/control.h"
 #include "ir/slice.h"
+#include "passes/element.h"
 #include "passes/passes.h"
 #include "passes/refine.h"
 
 namespace refrain::passes {
 namespace {
+
+using internal::constant_ints;
 
 // Largest constant that is looked through for being one value everywhere: a bias that many nodes
 // use is looked through for each of them.
@@ -26,13 +29,6 @@ std::optional<double> uniform(const Value* value) {
   const auto* data = static_cast<const char*>(tensor->raw());
   if (std::memcmp(data, data + one, bytes - one) != 0) return std::nullopt;
   return tensor->view().as_doubles()[0];
-}
-
-std::optional<std::vector<int64_t>> constant_ints(const Value* value) {
-  const TensorPtr tensor = constant_tensor(value);
-  if (!tensor || is_float(tensor->type()) || tensor->type() == ElementType::u64)
-    return std::nullopt;
-  return tensor->view().as_ints();
 }
 
 // Provably the same extents.

@@ -9,26 +9,18 @@
 #include "backends/highway/axis.h"
 #include "backends/highway/targets.h"
 #include "backends/reference/executor.h"
-#include "hwy/targets.h"
 #include "ir/text.h"
 #include "support/compare.h"
 #include "support/random.h"
+#include "support/targets.h"
+#include "support/widened.h"
 
 namespace refrain {
 namespace {
 
+using testing::for_each_target;
 using testing::Random;
-
-void for_each_target(const std::function<void()>& f) {
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    f();
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-}
+using testing::widened;
 
 // `op` has the node's operands and attributes, such as `reduce_sum(%x, %axes) : f32[2, 1, 3]`.
 std::string graph_of(const std::string& element, const std::string& x, const std::string& axes,
@@ -54,12 +46,8 @@ void check(const std::string& x, const std::string& axes, const std::string& op,
   Random random(x.size());
   Tensor input = random.tensor(ElementType::f32, graph->input(0)->type().shape.extents());
   if (change) change(input);
-  Tensor wide(ElementType::f64, input.extents());
-  for (int64_t i = 0; i < input.size(); ++i) {
-    wide.data<double>()[static_cast<size_t>(i)] = input.data<float>()[static_cast<size_t>(i)];
-  }
   std::vector<RuntimeValue> values;
-  values.emplace_back(std::move(wide));
+  values.emplace_back(widened(input));
   const Tensor expected = reference::run(*exact, values)[0].tensor->clone();
   std::vector<const Tensor*> constants = {nullptr};
   TensorPtr axes_tensor;
@@ -79,11 +67,7 @@ void check(const std::string& x, const std::string& axes, const std::string& op,
       EXPECT_TRUE(testing::equal(result, expected)) << print(*graph);
       return;
     }
-    Tensor actual(ElementType::f64, result.extents());
-    for (int64_t i = 0; i < result.size(); ++i) {
-      actual.data<double>()[static_cast<size_t>(i)] = result.data<float>()[static_cast<size_t>(i)];
-    }
-    EXPECT_TRUE(testing::close(actual, expected, 1e-5, 1e-5)) << print(*graph);
+    EXPECT_TRUE(testing::close(widened(result), expected, 1e-5, 1e-5)) << print(*graph);
   });
 }
 

@@ -45,8 +45,12 @@ HWY_AFTER_NAMESPACE();
 #include <numbers>
 #include <vector>
 
+#include "support/targets.h"
+
 namespace refrain::highway {
 namespace {
+
+using testing::for_each_target;
 
 HWY_EXPORT(EvaluateExp);
 HWY_EXPORT(EvaluateLog);
@@ -67,18 +71,6 @@ using Evaluate = std::function<void(const float*, float*, size_t)>;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
-// Calls f for each target; dispatch goes to that target meanwhile.
-void for_each_target(const std::function<void()>& f) {
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    f();
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-}
 
 float evaluate(const Evaluate& function, float x) {
   const std::vector<float> argument(64, x);

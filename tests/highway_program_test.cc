@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <numbers>
 #include <string>
@@ -12,13 +11,14 @@
 
 #include "backends/highway/program.h"
 #include "backends/highway/targets.h"
-#include "hwy/targets.h"
 #include "ir/error.h"
 #include "support/random.h"
+#include "support/targets.h"
 
 namespace refrain::highway {
 namespace {
 
+using refrain::testing::for_each_target;
 using refrain::testing::Random;
 using ::testing::HasSubstr;
 
@@ -141,18 +141,6 @@ std::vector<double> interpret(const Program& program, const std::vector<float>& 
   std::vector<double> outputs;
   for (uint8_t output : program.outputs) outputs.push_back(registers[output]);
   return outputs;
-}
-
-// Calls f for each target; dispatch goes to that target meanwhile.
-void for_each_target(const std::function<void()>& f) {
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    f();
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
 }
 
 // An input of a [rows, columns] space in an array of its own.

@@ -13,26 +13,16 @@
 
 #include "backends/highway/rows.h"
 #include "backends/highway/targets.h"
-#include "hwy/targets.h"
 #include "ir/error.h"
 #include "ir/tensor.h"
 #include "support/random.h"
+#include "support/targets.h"
 
 namespace refrain::highway {
 namespace {
 
+using refrain::testing::for_each_target;
 using refrain::testing::Random;
-
-void for_each_target(const std::function<void()>& f) {
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    f();
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-}
 
 double evaluate(Operation operation, double x, double y, double z) {
   switch (operation) {

@@ -3,31 +3,24 @@
 
 #include <string>
 
-#include "backends/highway/targets.h"
 #include "backends/highway/vector_product.h"
 #include "backends/reference/executor.h"
-#include "hwy/targets.h"
 #include "ir/text.h"
 #include "support/compare.h"
 #include "support/random.h"
+#include "support/targets.h"
+#include "support/widened.h"
 
 namespace refrain {
 namespace {
 
 using testing::Random;
+using testing::widened;
 
 std::unique_ptr<Graph> product(const std::string& element, const std::string& a,
                                const std::string& b, const std::string& c) {
   return parse("graph @g (%a: " + element + a + ", %b: " + element + b +
                ") {\n  %c = matmul(%a, %b) : " + element + c + "\n  yield \"c\" = %c\n}");
-}
-
-Tensor widened(const Tensor& tensor) {
-  Tensor wide(ElementType::f64, tensor.extents());
-  for (int64_t i = 0; i < tensor.size(); ++i) {
-    wide.data<double>()[static_cast<size_t>(i)] = tensor.data<float>()[static_cast<size_t>(i)];
-  }
-  return wide;
 }
 
 // Sums of up to 100 products below 1: errors stay below 100 * 2^-24 * 100.
@@ -49,10 +42,7 @@ void check(int64_t batches, int64_t rows, int64_t depth, int64_t columns, bool s
   values.emplace_back(widened(x));
   values.emplace_back(widened(y));
   const Tensor expected = reference::run(*exact, values)[0].tensor->clone();
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  testing::for_each_target([&] {
     const auto kernel = highway::make_vector_product(*graph->output(0)->node());
     ASSERT_TRUE(kernel);
     Tensor result(ElementType::f32, {batches, rows, columns});
@@ -60,9 +50,7 @@ void check(int64_t batches, int64_t rows, int64_t depth, int64_t columns, bool s
     void* results[] = {result.raw()};
     kernel->run(operands, results);
     EXPECT_TRUE(testing::close(widened(result), expected, 1e-5, 1e-5)) << kernel->describe();
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  });
 }
 
 TEST(HighwayVectorProduct, AllSizes) {

@@ -40,8 +40,9 @@ struct PrepareOptions {
 
 class PreparedGraph {
  public:
-  // True if the graph can be prepared: every value at the top level is a tensor of constant shape
-  // and no loop or branch is left. Otherwise `why`, if not null, says what is in the way.
+  // True if the graph can be prepared: every value, those in the bodies of scans included, is a
+  // tensor of constant shape, and no loop or branch is left (where its callers let them, they cut
+  // the graph there). Otherwise `why`, if not null, says what is in the way.
   static bool supports(const Graph& graph, std::string* why = nullptr,
                        int64_t max_iterations = PrepareOptions().max_iterations);
   // The same for one node of the top level.

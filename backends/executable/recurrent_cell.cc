@@ -60,18 +60,6 @@ constexpr Pattern kPatterns[] = {
     {Cell::gru, &kGruResetBeforeBlend, {1, 0, 2}},
 };
 
-size_t gates_of(Cell cell) {
-  switch (cell) {
-    case Cell::lstm:
-      return 4;
-    case Cell::gru:
-    case Cell::lbr_gru:
-      return 3;
-    default:
-      return 1;
-  }
-}
-
 bool same(const Stream& a, const Stream& b) {
   return a.kind == b.kind && a.buffer == b.buffer && a.time_stride == b.time_stride &&
          a.row_stride == b.row_stride && a.offset == b.offset;
@@ -338,7 +326,7 @@ std::optional<RecurrentCell> CellFinder::instance(const Pattern& pattern, const 
   for (size_t i = 0; i < whole.outputs.size(); ++i) {
     if (temporary(whole.outputs[i])) reset = whole.outputs[i];
   }
-  cell.gates.resize(gates_of(pattern.cell));
+  cell.gates.resize(static_cast<size_t>(gate_count(pattern.cell)));
   for (size_t k = 0; k < known.gates; ++k) {
     const size_t index = match->inputs[k];
     const size_t onnx_gate = pattern.onnx_gates[k];

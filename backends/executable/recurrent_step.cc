@@ -43,21 +43,9 @@ const char* name_of(Cell cell) {
   return "";
 }
 
-int64_t gates_of(Cell cell) {
-  switch (cell) {
-    case Cell::lstm:
-      return 4;
-    case Cell::gru:
-    case Cell::lbr_gru:
-      return 3;
-    default:
-      return 1;
-  }
-}
-
 // Packed weights, and the gates of all steps, which the primitive computes before the first one.
 int64_t primitive_bytes(const RecurrentShape& shape) {
-  const int64_t columns = gates_of(shape.cell) * shape.hidden;
+  const int64_t columns = gate_count(shape.cell) * shape.hidden;
   return byte_count(ElementType::f32, std::vector<int64_t>{shape.input + shape.hidden, columns}) +
          byte_count(ElementType::f32, std::vector<int64_t>{shape.steps, shape.batch, columns});
 }
@@ -184,7 +172,7 @@ std::unique_ptr<Step> choose_recurrent(Lowering& lowering, const RecurrentCell& 
     auto found = lowering.recurrent_times().find(key);
     if (found == lowering.recurrent_times().end()) {
       const int64_t step_cost =
-          shape.batch * gates_of(shape.cell) * shape.hidden * (shape.input + shape.hidden);
+          shape.batch * gate_count(shape.cell) * shape.hidden * (shape.input + shape.hidden);
       RecurrentShape part = shape;
       part.steps = std::min(shape.steps, std::max<int64_t>(2, kTimedMultiplications / step_cost));
       weights = onnx_weights(cell);

@@ -52,6 +52,7 @@ std::unique_ptr<StepKernel> make_kernel(const Node& node, std::span<const Tensor
 // oneDNN's own recurrent primitives, for a layer that is exactly such a cell; f32, forward
 // inference.
 enum class Cell { vanilla_tanh, vanilla_relu, lstm, gru, lbr_gru };
+int64_t gate_count(Cell cell);
 
 struct RecurrentShape {
   Cell cell;

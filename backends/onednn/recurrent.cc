@@ -49,6 +49,8 @@ void transpose_gates(const std::vector<int64_t>& gates, int64_t hidden, int64_t 
 
 }  // namespace
 
+int64_t gate_count(Cell cell) { return static_cast<int64_t>(gate_order(cell).size()); }
+
 struct RecurrentPrimitive::State {
   State(const RecurrentShape& shape, const float* w, const float* r, const float* bias,
         const KernelOptions& options)

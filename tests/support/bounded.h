@@ -16,8 +16,7 @@
 #include <vector>
 
 #include "backends/highway/program.h"
-#include "backends/highway/targets.h"
-#include "hwy/targets.h"
+#include "support/targets.h"
 
 namespace refrain::testing {
 
@@ -104,13 +103,6 @@ inline void expect_within(const std::vector<std::vector<float>>& actual,
                                            << bound.value << ", found " << actual[i][j];
     }
   }
-}
-
-inline std::vector<int64_t> targets() { return hwy::SupportedAndGeneratedTargets(); }
-
-inline void choose_target(int64_t target) {
-  hwy::SetSupportedTargetsForTest(target);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
 }  // namespace refrain::testing

@@ -1,4 +1,4 @@
-// Values in float64, for graphs that the pass `widen` has been over.
+// Values in float64, for graphs that are too: evaluated so, they say what f32 should come to.
 #pragma once
 
 #include <memory>
@@ -7,10 +7,13 @@
 
 namespace refrain::testing {
 
+inline Tensor widened(const Tensor& tensor) {
+  return Tensor::of<double>(tensor.extents(), tensor.view().as_doubles());
+}
+
 inline TensorPtr widened(const TensorPtr& tensor) {
   if (!tensor || !is_float(tensor->type())) return tensor;
-  return std::make_shared<const Tensor>(
-      Tensor::of<double>(tensor->extents(), tensor->view().as_doubles()));
+  return std::make_shared<const Tensor>(widened(*tensor));
 }
 
 inline RuntimeValue widened(const RuntimeValue& value) {
