@@ -216,9 +216,13 @@ constexpr int kMany = 100'000;
 void run_all(Graph& graph) {
   const FoldingContext context;
   for (const passes::Pass& pass : passes::all_passes()) {
-    pass.run(graph, context);
-    ASSERT_NO_THROW(verify(graph)) << pass.name;
+    // As in a pipeline: looking at every node again after passes that had nothing to do would be
+    // most of the time.
+    if (pass.run(graph, context)) {
+      ASSERT_NO_THROW(verify(graph)) << pass.name;
+    }
   }
+  ASSERT_NO_THROW(verify(graph));
 }
 
 TEST(Size, AChainThatSharesItsWeight) {
