@@ -2,40 +2,24 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "backends/highway/depthwise.h"
-#include "backends/highway/targets.h"
 #include "backends/reference/executor.h"
-#include "hwy/targets.h"
 #include "ir/text.h"
 #include "support/compare.h"
 #include "support/random.h"
+#include "support/targets.h"
+#include "support/widened.h"
 
 namespace refrain {
 namespace {
 
 using highway::DepthwiseShape;
+using testing::for_each_target;
 using testing::Random;
-
-void for_each_target(const std::function<void()>& f) {
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    f();
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-}
-
-Tensor widened(const Tensor& tensor) {
-  Tensor wide(ElementType::f64, tensor.extents());
-  std::copy(tensor.data<float>().begin(), tensor.data<float>().end(), wide.data<double>().begin());
-  return wide;
-}
+using testing::widened;
 
 std::string list(const std::vector<int64_t>& numbers) {
   std::string text;
