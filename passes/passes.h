@@ -51,7 +51,9 @@ bool inline_steps(Graph& graph, const PassContext& context);
 
 // A scan with states that the others depend on, but not the other way round, and a product by
 // weights in between, as stacked cells have that one loop steps: becomes one scan for these states
-// and another for the rest, which scans what the first one stacks. Not with lengths.
+// and another for the rest, which scans what the first one stacks. So does a product by weights
+// that one scan stacks and only a later one reads step by step: it goes to that one. Not with
+// lengths.
 bool split_scans(Graph& graph, const PassContext& context);
 
 // In the bodies of scans and loops, a product by a concatenation, from either side, of which some
@@ -110,6 +112,10 @@ bool unroll(Graph& graph, const PassContext& context);
 // tensor), replaces what reads them: sequence_at by the element, sequence_length by a constant,
 // concat_from_sequence by a concat.
 bool resolve_sequences(Graph& graph, const PassContext& context);
+
+// Tensors whose rows are written one by one (scatter_nd at constant indices), each once, become
+// concats of the rows.
+bool resolve_scatters(Graph& graph, const PassContext& context);
 
 // Makes scans of what tracing has unrolled: finds chains of nodes of one kind, what belongs to them
 // in every iteration, and what they read: states, invariants, elements of tensors that are scanned.

@@ -1,6 +1,8 @@
 #include "passes/restack.h"
 
+#include <algorithm>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "ir/builder.h"
@@ -119,6 +121,37 @@ Value* turned(const Node& node) {
   return whole;
 }
 
+// The axis to which a transpose moves `axis`, all others in their order.
+std::optional<size_t> moved_to(const Node& transpose, size_t axis) {
+  const std::vector<int64_t>& perm = transpose.integers(AttributeName::perm);
+  const auto at = std::find(perm.begin(), perm.end(), static_cast<int64_t>(axis));
+  if (at == perm.end()) return {};
+  std::vector<int64_t> others(perm.begin(), at);
+  others.insert(others.end(), at + 1, perm.end());
+  if (!std::is_sorted(others.begin(), others.end())) return {};
+  return static_cast<size_t>(at - perm.begin());
+}
+
+// What a scan stacks along one axis and only a transpose to another one reads it may stack along
+// that.
+Value* stacked_there(const Node& node) {
+  Value* whole = node.operand(0);
+  Node* made = whole->node();
+  if (!made || made->op() != Op::scan || !whole->has_one_use()) return nullptr;
+  const ScanView scan(*made);
+  if (whole->index() < scan.states() || !whole->type().shape.ranked()) return nullptr;
+  const size_t slot = whole->index() - scan.states();
+  const size_t rank = whole->type().shape.rank();
+  const auto axis = moved_to(node, normalize_axis(scan.stack_slot(slot).axis, rank));
+  if (!axis) return nullptr;
+  std::vector<int64_t> axes = made->integers(AttributeName::stack_axes);
+  axes[slot] = static_cast<int64_t>(*axis);
+  made->set_attribute(AttributeName::stack_axes, std::move(axes));
+  whole->set_type(node.result()->type());
+  if (whole->name().empty()) whole->set_name(node.result()->name());
+  return whole;
+}
+
 // The scan's final state that a value, the last element of what it stacks of it, is.
 Value* final_state_of(const Node& node) {
   const auto element = element_of(node.result());
@@ -149,6 +182,15 @@ void erase_unused(Region& region) {
   }
 }
 
+bool read_states(Region& region) {
+  bool changed = false;
+  for (Node* node = region.first(); node; node = node->next()) {
+    if (node->op() != Op::gather || node->unused()) continue;
+    if (Value* state = final_state_of(*node)) changed |= replace_value(node->result(), state);
+  }
+  return changed;
+}
+
 }  // namespace
 
 bool restack(Region& region) {
@@ -162,20 +204,21 @@ bool restack(Region& region) {
       }
     }
   }
+  // Elements that are states are no other readers of what may be stacked in another way.
+  changed |= read_states(region);
   if (changed) erase_unused(region);
   for (Node *node = region.first(), *next = nullptr; node; node = next) {
     next = node->next();
-    if (node->op() != Op::slice || node->unused()) continue;
-    Value* whole = turned(*node);
+    if (node->unused()) continue;
+    Value* whole = node->op() == Op::slice       ? turned(*node)
+                   : node->op() == Op::transpose ? stacked_there(*node)
+                                                 : nullptr;
     if (!whole) continue;
     node->result()->replace_all_uses_with(whole);
     region.erase(node);
     changed = true;
   }
-  for (Node* node = region.first(); node; node = node->next()) {
-    if (node->op() != Op::gather || node->unused()) continue;
-    if (Value* state = final_state_of(*node)) changed |= replace_value(node->result(), state);
-  }
+  changed |= read_states(region);
   return changed;
 }
 

@@ -11,6 +11,7 @@ namespace refrain::passes::internal {
 //   they were put;
 // - what is turned over twice is not at all, and what a scan stacks for being turned over it stacks
 //   the other way round;
+// - what a scan stacks for being transposed to another axis it stacks along that axis;
 // - the last element of what a scan stacks of a state is the state.
 // Returns whether anything changed.
 bool restack(Region& region);

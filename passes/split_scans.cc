@@ -1,6 +1,7 @@
 // Makes several scans, one after the other, of one whose states don't all depend on one another:
 // stacked cells that one loop steps. What a later scan multiplies of an earlier one's results is
-// then one product over all steps.
+// then one product over all steps. Where such a product is in the earlier scan, as what a trace
+// reads of its states, it goes to the later one, so that all forms of a model become the same.
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include "ir/builder.h"
 #include "ir/clone.h"
 #include "ir/control.h"
+#include "passes/join_scans.h"
 #include "passes/passes.h"
 #include "passes/refine.h"
 
@@ -20,7 +22,7 @@ namespace {
 
 // One bit a state.
 using States = uint64_t;
-constexpr size_t kMaxStates = 64;
+constexpr size_t kMaxStates = internal::kMaxJoinedStates;
 
 constexpr States bit(size_t i) { return States{1} << i; }
 
@@ -40,9 +42,19 @@ class Splitter {
       if (seen & bit(i)) continue;
       const States group = group_of(i);
       seen |= group;
-      if ((reach_[i] | group) == group && group != all() && plan(group)) return emit();
+      if ((reach_[i] | group) == group && group != all() && plan_states(group) && plan_crossing())
+        return emit();
     }
     return nullptr;
+  }
+
+  // Cuts off the first `states` states, which depend on themselves only. All that crosses is
+  // ranked.
+  void split_off(size_t states) {
+    find_dependence();
+    plan_states(bit(states) - 1);
+    plan_crossing();
+    emit();
   }
 
  private:
@@ -93,8 +105,8 @@ class Splitter {
     }
   }
 
-  // Whether to make `group` a scan of its own; then also what goes where.
-  bool plan(States group) {
+  // What the states need if `group` is a scan of its own; whether a product gains by that.
+  bool plan_states(States group) {
     group_ = group;
     first_.clear();
     rest_.clear();
@@ -113,7 +125,11 @@ class Splitter {
     for (size_t i = 0; i < scan_.states(); ++i) {
       if (!(group & bit(i))) need(scan_.next_state(i), given_, rest_);
     }
-    if (!gains()) return false;
+    return gains();
+  }
+
+  // And what the first scan gives the rest; whether it can.
+  bool plan_crossing() {
     for (size_t i = 0; i < scan_.stacked(); ++i) {
       if (!given_.contains(scan_.stacked_slice(i))) need(scan_.stacked_slice(i), given_, rest_);
     }
@@ -262,8 +278,25 @@ class Splitter {
   std::vector<Value*> crossing_;
 };
 
-bool split_scans(Region& region) {
+// Products of the states of one scan that only another one reads become the other's.
+bool move_products(Region& region) {
   bool changed = false;
+  for (Node* node = region.first(); node;) {
+    const internal::JoinedScans joined =
+        node->op() == Op::scan ? internal::join_with_reader(*node) : internal::JoinedScans();
+    if (!joined.scan) {
+      node = node->next();
+      continue;
+    }
+    Splitter(*joined.scan).split_off(joined.first_states);
+    changed = true;
+    node = region.first();  // what lay between the two comes behind them now
+  }
+  return changed;
+}
+
+bool split_scans(Region& region) {
+  bool changed = move_products(region);
   for (Node* node = region.first(); node;) {
     for (size_t i = 0; i < node->region_count(); ++i) changed |= split_scans(node->region(i));
     Node* rest = node->op() == Op::scan ? Splitter(*node).split() : nullptr;

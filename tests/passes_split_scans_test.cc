@@ -157,5 +157,79 @@ TEST(SplitScans, WhatGainsNothingStays) {
 )"));
 }
 
+// Two scans: the first yields `slice` of its state, which the second adds to its own.
+std::string two_scans(const std::string& slice, const std::string& start = "%b0",
+                      const std::string& between = "", const std::string& read = "%ps[0]") {
+  return std::string("graph @g (%x: f64[T, 2], %a0: f64[2], %b0: f64[2]) {") + kWeights +
+         R"(
+  %aT, %ps = scan invariant(%wi = %w: f64[2, 2], %vi = %v: f64[2, 2]) state(%a = %a0: f64[2]) scanned(%xt = %x[0]: f64[2]) stacked([0]) {
+    %s = add(%xt, %a) : f64[2]
+    %an = tanh(%s) : f64[2]
+)" + slice +
+         R"(
+    yield %an, %p
+  } : f64[2], f64[T, 2]
+)" + between +
+         R"(
+  %bT, %ys = scan invariant(%ui = %v: f64[2, 2]) state(%b = )" +
+         start + ": f64[2]) scanned(%pt = " + read + R"(: f64[2]) stacked([0]) {
+    %r = matmul(%b, %ui) : f64[2]
+    %u = add(%pt, %r) : f64[2]
+    %bn = tanh(%u) : f64[2]
+    yield %bn, %bn
+  } : f64[2], f64[T, 2]
+  yield "a" = %aT, "b" = %bT, "y" = %ys
+}
+)";
+}
+
+TEST(SplitScans, ProductsGoToTheScanThatReadsThem) {
+  expect_pass({"split_scans"}, two_scans(R"(    %q = matmul(%an, %vi) : f64[2]
+    %p = add(%q, %xt) : f64[2])"),
+              std::string("graph @g (%x: f64[T, 2], %a0: f64[2], %b0: f64[2]) {") + kWeights + R"(
+  %aT, %0 = scan state(%a = %a0: f64[2]) scanned(%xt = %x[0]: f64[2]) stacked([0]) {
+    %s = add(%xt, %a) : f64[2]
+    %an = tanh(%s) : f64[2]
+    yield %an, %an
+  } : f64[2], f64[T, 2]
+  %bT, %ys = scan invariant(%vi = %v: f64[2, 2], %ui = %v: f64[2, 2]) state(%b = %b0: f64[2]) scanned(%xt.1 = %x[0]: f64[2], %an.1 = %0[0]: f64[2]) stacked([0]) {
+    %q = matmul(%an.1, %vi) : f64[2]
+    %p = add(%q, %xt.1) : f64[2]
+    %r = matmul(%b, %ui) : f64[2]
+    %u = add(%p, %r) : f64[2]
+    %bn = tanh(%u) : f64[2]
+    yield %bn, %bn
+  } : f64[2], f64[T, 2]
+  yield "a" = %aT, "b" = %bT, "y" = %ys
+}
+)");
+}
+
+// What reads the first scan in between comes behind the second; what both read stays for it.
+TEST(SplitScans, ReadersInBetween) {
+  std::string text = two_scans("    %p = matmul(%an, %vi) : f64[2]", "%b0",
+                               "  %n = neg(%ps) : f64[T, 2]\n  %m = neg(%aT) : f64[2]\n");
+  const std::string outputs = "\"y\" = %ys";
+  text.replace(text.find(outputs), outputs.size(), outputs + ", \"n\" = %n, \"m\" = %m");
+  expect_scans(text, 2);
+  const auto graph = parse(text);
+  EXPECT_TRUE(passes::split_scans(*graph, {}));
+  const Node* first = graph->body().first();
+  while (first->op() != Op::scan) first = first->next();
+  for (const Node* node = ScanView(*first).body().first(); node; node = node->next())
+    EXPECT_NE(node->op(), Op::matmul);
+}
+
+TEST(SplitScans, ProductsThatAreNotReadStepByStepStay) {
+  const std::string product = "    %p = matmul(%an, %vi) : f64[2]";
+  // The second scan starts from the first one's last state, or runs the other way.
+  expect_unchanged("split_scans", two_scans(product, "%aT"));
+  expect_unchanged("split_scans", two_scans(product, "%b0", "", "%ps[0 reverse]"));
+  expect_unchanged("split_scans",
+                   two_scans(product, "%b0", "  %n = neg(%ps) : f64[T, 2]", "%n[0]"));
+  // Nothing is multiplied.
+  expect_unchanged("split_scans", two_scans("    %p = neg(%an) : f64[2]"));
+}
+
 }  // namespace
 }  // namespace refrain
