@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <map>
 #include <numeric>
-#include <regex>
 #include <sstream>
 
 #include "frontend/driver/executable.h"
@@ -26,11 +25,13 @@ using Forms = std::map<std::string, std::string>;
 
 std::map<std::string, Forms> forms_of_cells() {
   std::map<std::string, Forms> cells;
-  const std::regex pattern("(cells?_.*)_(unrolled|loop|scan)_op[0-9]+");
   for (const std::string& folder : case_folders()) {
-    std::smatch match;
     const std::string name = fs::path(folder).filename().string();
-    if (std::regex_match(name, match, pattern)) cells[match[1]][match[2]] = folder;
+    if (name.rfind("cell", 0) != 0) continue;
+    for (const char* form : {"unrolled", "loop", "scan"}) {
+      const size_t at = name.rfind(std::string("_") + form + "_op");
+      if (at != std::string::npos) cells[name.substr(0, at)][form] = folder;
+    }
   }
   return cells;
 }

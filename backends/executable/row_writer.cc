@@ -92,7 +92,7 @@ std::optional<int64_t> rows_of(const Lowering& lowering, const Node& node,
   const auto fits = [](const RowForm& form) {
     return form.rows > 0 && form.width > 0 && form.width <= highway::kMaxRowWidth;
   };
-  if (node.operand_count() == 0 || !node.operand(0)) return {};
+  if (node.operand_count() == 0 || !node.operand(0) || node.result_count() == 0) return {};
   const Value &x = *node.operand(0), &y = *node.result();
   const RowForm form = inside(&x) ? form_of(x) : row_form(x);
   const bool real = x.type().element == ElementType::f32;
