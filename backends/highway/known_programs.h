@@ -123,6 +123,10 @@ inline constexpr KnownProgram kGruReset{
     "gru, reset", 2, 3, 3, {apply(sigmoid, 3, 0), apply(mul, 4, 3, 2), apply(sigmoid, 5, 1)}, 2,
     {4, 5}};
 
+// Gate f; stream h: sigmoid(f) h and sigmoid(f). The same for a unit of one gate.
+inline constexpr KnownProgram kMinimalReset{
+    "minimal gated unit, reset", 1, 2, 2, {apply(sigmoid, 2, 0), apply(mul, 3, 2, 1)}, 2, {3, 2}};
+
 // Gate n; streams z, h: (1 - z) tanh(n) + z h. The second half of such a GRU.
 inline constexpr KnownProgram kGruUpdate{"gru, update",
                                          1,
@@ -156,6 +160,7 @@ inline constexpr std::array kKnownPrograms{
     known::kGruBothProducts,
     known::kGruBothProductsBlend,
     known::kGruUpdateBlend,
+    known::kMinimalReset,
 };
 
 inline constexpr size_t kIdentity = 0;  // the index of known::kIdentity

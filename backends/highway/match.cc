@@ -191,6 +191,11 @@ std::optional<Match> match_one(const KnownProgram& candidate, const Expressions&
     bool matches = true;
     for (size_t o = 0; o < values.size() && matches; ++o)
       matches = matcher.unify(known.outputs[o], values[o], binding);
+    // Two gates of the known program that are one here would be multiplied twice.
+    for (size_t i = 1; i < candidate.gates && matches; ++i) {
+      const auto before = std::span(binding).first(i);
+      matches = std::ranges::find(before, binding[i]) == before.end();
+    }
     if (!matches) continue;
     Match match{0, {}, {}};
     // The inputs come first among the nodes, and each of them has a use.
