@@ -88,7 +88,7 @@ std::string check(const std::string& text) {
   const std::vector<RuntimeValue> expected = reference::run(*parsed, values);
   const std::vector<Tensor> actual = run(one, inputs);
   for (size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_TRUE(close(actual[i], *expected[i].tensor, 1e-4, 2e-6)) << "output " << i;
+    EXPECT_TRUE(close(actual[i], *expected[i].tensor, 1e-4, 1e-5)) << "output " << i;
   }
   for (const int threads : {2, 3, 7}) {
     PreparedGraph several(*parsed, {.kernels = KernelChoice::highway, .threads = threads});

@@ -98,6 +98,7 @@ struct PreparedGraph::Plan {
       const Place place = lowering.place(output);
       const Buffer& buffer = storage.buffer(place);
       const int64_t bytes = executable::bytes_of(*output);
+      storage.reserve(bytes, options.max_bytes);  // whoever makes them
       if (buffer.kind == BufferKind::arena && place.offset == 0 && buffer.bytes == bytes) {
         storage.make_output(place, i);
         continue;

@@ -30,7 +30,7 @@ struct PrepareOptions {
   KernelChoice kernels = KernelChoice::automatic;
   // At most so many work on a run. What is ours gives the same bits for any number of them.
   int threads = 1;
-  int64_t max_bytes = int64_t{4} << 30;  // arena and packed weights
+  int64_t max_bytes = int64_t{4} << 30;  // arena, packed weights and outputs
   // Most steps of scans that read no elements, so that no memory bounds them.
   int64_t max_iterations = 200'000;
   // Loops whose bodies the kernels for whole loops can do run on these; otherwise step by step, to

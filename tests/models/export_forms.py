@@ -105,7 +105,7 @@ CELLS = {
     "greedy": (greedy, 11, 6, 13, 16, 13),
 }
 FIRST = {"lstm8", "torch_lstm", "gru_before", "torch_gru", "torch_rnn", "gru_layer", "rnn_layer", "mgu",
-         "peephole", "lnlstm", "lnlstm_written_out", "lstm_projected", "sru", "indrnn"}
+         "peephole", "lnlstm", "lstm_projected", "sru", "indrnn"}
 
 
 def export_forms(exporter, name, make, inputs, hidden, opsets, sizes):
