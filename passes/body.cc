@@ -226,12 +226,9 @@ std::optional<Cut> cut_along(const Value* value, size_t axis) {
   if (!whole) return std::nullopt;
   const Shape& shape = whole->type().shape;
   if (!shape.ranked() || axis >= shape.rank() || !shape[axis].is_constant()) return std::nullopt;
-  const auto is_axis = [&](int64_t i) {
-    return i == static_cast<int64_t>(axis) ||
-           i + static_cast<int64_t>(shape.rank()) == static_cast<int64_t>(axis);
-  };
   if (node->op() == Op::split) {
-    if (!is_axis(node->integer(AttributeName::axis))) return std::nullopt;
+    if (normalize_axis(node->integer(AttributeName::axis), shape.rank()) != axis)
+      return std::nullopt;
     int64_t begin = 0, end = 0;
     for (size_t i = 0; i <= value->index(); ++i) {
       const Dim size = node->result(i)->type().shape[axis];
@@ -241,11 +238,9 @@ std::optional<Cut> cut_along(const Value* value, size_t axis) {
     }
     return Cut{whole, begin, end};
   }
-  const auto begin = constant_int(node->operand(1)), end = constant_int(node->operand(2));
-  const std::optional<int64_t> at = node->operand(3) ? constant_int(node->operand(3)) : 0;
-  const std::optional<int64_t> step = node->operand(4) ? constant_int(node->operand(4)) : 1;
-  if (!begin || !end || !at || !is_axis(*at) || step != 1) return std::nullopt;
-  const SliceBounds bounds = clamp_slice(shape[axis].extent(), *begin, *end, 1);
+  const auto slice = constant_slice(*node);
+  if (!slice || slice->axis != axis || slice->step != 1) return std::nullopt;
+  const SliceBounds bounds = clamp_slice(shape[axis].extent(), slice->begin, slice->end, 1);
   return Cut{whole, bounds.begin, bounds.begin + bounds.count};
 }
 

@@ -23,21 +23,6 @@ std::optional<int64_t> from_front(const Value* whole, size_t axis, int64_t index
   return extent ? std::optional(index + *extent) : std::nullopt;
 }
 
-struct ConstantSlice {
-  size_t axis;
-  int64_t begin, end, step;
-};
-
-// A slice along one axis with constant bounds.
-std::optional<ConstantSlice> constant_slice(const Node& node) {
-  const auto begin = constant_int(node.operand(1)), end = constant_int(node.operand(2));
-  const auto axis = node.operand(3) ? constant_int(node.operand(3)) : std::optional<int64_t>(0);
-  const auto step = node.operand(4) ? constant_int(node.operand(4)) : std::optional<int64_t>(1);
-  if (!begin || !end || !axis || !step) return {};
-  const size_t rank = node.operand(0)->type().shape.rank();
-  return ConstantSlice{normalize_axis(*axis, rank), *begin, *end, *step};
-}
-
 std::optional<Element> cut(const Value* value) {
   const Node* node = value->node();
   if (!node || node->operand_count() == 0 || !node->operand(0)) return {};
@@ -117,6 +102,15 @@ std::optional<Element> of_longer(const Element& element) {
 }
 
 }  // namespace
+
+std::optional<ConstantSlice> constant_slice(const Node& node) {
+  const auto begin = constant_int(node.operand(1)), end = constant_int(node.operand(2));
+  const auto axis = node.operand(3) ? constant_int(node.operand(3)) : std::optional<int64_t>(0);
+  const auto step = node.operand(4) ? constant_int(node.operand(4)) : std::optional<int64_t>(1);
+  if (!begin || !end || !axis || !step) return {};
+  const size_t rank = node.operand(0)->type().shape.rank();
+  return ConstantSlice{normalize_axis(*axis, rank), *begin, *end, *step};
+}
 
 std::optional<std::vector<int64_t>> constant_ints(const Value* value) {
   const TensorPtr tensor = value ? constant_tensor(value) : nullptr;

@@ -32,4 +32,12 @@ std::optional<std::vector<int64_t>> constant_ints(const Value* value);
 // The element of an integer or bool constant that has one, whatever its rank; otherwise as above.
 std::optional<int64_t> constant_int(const Value* value);
 
+// What a `slice` node, of an operand of known rank, cuts: if along one axis (counted from the
+// front) with constant bounds.
+struct ConstantSlice {
+  size_t axis;
+  int64_t begin, end, step;
+};
+std::optional<ConstantSlice> constant_slice(const Node& node);
+
 }  // namespace refrain::passes::internal

@@ -87,18 +87,14 @@ Value* whole_of(Node& concat) {
 
 // The axis along which a slice turns a tensor over, whole.
 std::optional<size_t> turned_axis(const Node& node) {
-  if (node.op() != Op::slice || !node.operand(3) || !node.operand(4)) return {};
-  const auto begin = constant_ints(node.operand(1)), end = constant_ints(node.operand(2));
-  const auto axes = constant_ints(node.operand(3)), steps = constant_ints(node.operand(4));
-  const Shape& shape = node.operand(0)->type().shape;
-  if (!begin || !end || !axes || !steps || axes->size() != 1 || !shape.ranked()) return {};
-  if ((*steps)[0] != -1) return {};
-  const size_t axis = normalize_axis((*axes)[0], shape.rank());
-  const Dim extent = shape[axis];
+  if (node.op() != Op::slice || !node.operand(0)->type().shape.ranked()) return {};
+  const auto slice = constant_slice(node);
+  if (!slice || slice->step != -1) return {};
+  const Dim extent = node.operand(0)->type().shape[slice->axis];
   if (!extent.is_constant()) return {};
-  const bool from_end = (*begin)[0] == -1 || (*begin)[0] >= extent.extent() - 1;
-  const bool to_front = (*end)[0] < -extent.extent();
-  return from_end && to_front ? std::optional(axis) : std::nullopt;
+  const bool from_end = slice->begin == -1 || slice->begin >= extent.extent() - 1;
+  const bool to_front = slice->end < -extent.extent();
+  return from_end && to_front ? std::optional(slice->axis) : std::nullopt;
 }
 
 // What a slice that turns a tensor over is of: twice over is not at all, and a scan may stack its

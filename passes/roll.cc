@@ -2,6 +2,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -199,7 +200,8 @@ class Roller {
   // empty string, or why it is not.
   std::string roll_best(const std::vector<Node*>& chain) {
     std::string why;
-    size_t best = 0, most = 0;
+    std::optional<Recurrence> best;
+    size_t most = 0;
     for (size_t stride = 1; stride <= kMaxStride && 2 * most < chain.size(); ++stride) {
       if (chain.size() / stride < static_cast<size_t>(kMinIterations)) break;
       Recurrence recurrence(taken_);
@@ -207,13 +209,16 @@ class Roller {
       const int64_t iterations = recurrence.end() - recurrence.begin();
       if (reason.empty() && iterations >= kMinIterations) {
         const size_t covered = static_cast<size_t>(iterations) * stride;
-        if (covered > most) most = covered, best = stride;
+        if (covered > most) most = covered, best.emplace(std::move(recurrence));
       } else {
         count_failure(recurrence);
         if (why.empty()) why = reason.empty() ? "too few iterations are alike" : std::move(reason);
       }
     }
-    return best > 0 ? roll_chain(every(chain, best)) : why;
+    if (!best) return why;
+    why = roll_recurrence(*best);
+    if (!why.empty()) count_failure(*best);
+    return why;
   }
 
   void count_failure(const Recurrence& recurrence) {
@@ -235,14 +240,6 @@ class Roller {
     context_.notes->push_back("not rolled: " + std::to_string(chain.size()) + " x " +
                               std::string(name(chain.front()->op())) + " from '" +
                               chain.front()->display_name() + "': " + why);
-  }
-
-  std::string roll_chain(const std::vector<Node*>& chain) {
-    Recurrence recurrence(taken_);
-    std::string why = recurrence.find(chain);
-    if (why.empty()) why = roll_recurrence(recurrence);
-    if (!why.empty()) count_failure(recurrence);
-    return why;
   }
 
   std::string roll_recurrence(Recurrence& recurrence) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "ir/clone.h"
 #include "ir/error.h"
@@ -95,20 +96,22 @@ RolledScan::RolledScan(const Recurrence& recurrence, std::vector<MemberResult> s
     const auto step = slot.kind == Kind::element ? step_of(slot.indices) : std::nullopt;
     backward_ |= step && *step < 0;
   }
-  for (Value* value : invariants_) add_external(value);
-  for (const State& state : states_) {
-    if (state.initial) add_external(state.initial);
-  }
-  for (const Scanned& slot : scanned_) {
-    if (slot.kind == Kind::element) add_external(slot.element.whole);
-    for (Value* value : slot.values) add_external(value);
-  }
+  find_externals();
 }
 
-void RolledScan::add_external(Value* value) {
-  if (constant_tensor(value)) return;
-  if (std::find(externals_.begin(), externals_.end(), value) == externals_.end())
-    externals_.push_back(value);
+void RolledScan::find_externals() {
+  std::unordered_set<const Value*> known;
+  const auto add = [&](Value* value) {
+    if (!constant_tensor(value) && known.insert(value).second) externals_.push_back(value);
+  };
+  for (Value* value : invariants_) add(value);
+  for (const State& state : states_) {
+    if (state.initial) add(state.initial);
+  }
+  for (const Scanned& slot : scanned_) {
+    if (slot.kind == Kind::element) add(slot.element.whole);
+    for (Value* value : slot.values) add(value);
+  }
 }
 
 size_t RolledScan::invariant(Value* value) {

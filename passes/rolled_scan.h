@@ -61,7 +61,7 @@ class RolledScan {
   size_t scanned(const Member& member, size_t operand);
   size_t state(const MemberResult& result, int64_t delay);
   void find_initial(State& state) const;
-  void add_external(Value* value);
+  void find_externals();
   Value* operand_of(const Scanned& scanned, Builder& builder,
                     const std::function<Value*(Value*)>& map, ScanSlot& slot) const;
   std::unique_ptr<Region> body() const;
