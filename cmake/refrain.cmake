@@ -18,13 +18,16 @@ endif()
 #
 # One library a layer. Headers are included as "LAYER/path.h"; each layer's include directory holds nothing
 # but a link to that layer's folder, and a target sees only the directories of the layers that it USES,
-# so that an include that the architecture forbids does not build.
+# so that an include that the architecture forbids does not build. Their objects are compiled once, for programs as well
+# as for the shared library (see library.cmake), which exports nothing but what is marked for it.
 function(refrain_layer layer)
   cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINKS" ${ARGN})
   set(root ${PROJECT_BINARY_DIR}/layers/${layer})
   file(MAKE_DIRECTORY ${root})
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${layer} ${root}/${layer} SYMBOLIC)
   add_library(refrain_${layer} STATIC ${ARG_SOURCES})
+  set_target_properties(refrain_${layer} PROPERTIES
+    POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_include_directories(refrain_${layer} PUBLIC ${root})
   list(TRANSFORM ARG_USES PREPEND refrain_)
   target_link_libraries(refrain_${layer} PUBLIC ${ARG_USES} PRIVATE refrain_options ${ARG_LINKS})
