@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "backends/executable/basic_steps.h"
+#include "backends/executable/flush_denormals.h"
 #include "backends/executable/lower_scan.h"
 #include "backends/executable/lowering.h"
 #include "backends/executable/schedule.h"
@@ -23,6 +24,7 @@ namespace {
 using executable::Buffer;
 using executable::BufferKind;
 using executable::CopyStep;
+using executable::FlushDenormals;
 using executable::Lowering;
 using executable::make_schedule;
 using executable::OrderedStep;
@@ -178,9 +180,13 @@ struct PreparedGraph::Plan {
       }
       tbb::task_group group;
       for (size_t i = 1; i < level.tasks.size(); ++i) {
-        group.run([step = level.tasks[i]] { step->run(); });
+        group.run([step = level.tasks[i]] {
+          const FlushDenormals flush;
+          step->run();
+        });
       }
       group.run_and_wait([&] {
+        const FlushDenormals flush;
         run_others();
         level.tasks[0]->run();
       });
@@ -255,8 +261,13 @@ void PreparedGraph::bind(std::span<const Tensor* const> inputs, std::span<Tensor
 
 void PreparedGraph::run() {
   if (!plan_->is_bound) throw Error("a run without inputs and outputs", "bind() before", "none");
+  const FlushDenormals flush;
   if (plan_->workers) {
-    plan_->workers->execute([this] { plan_->run_levels(); });
+    plan_->workers->execute([this] {
+      // Perhaps on another thread.
+      const FlushDenormals flush_there;
+      plan_->run_levels();
+    });
   } else if (!plan_->schedule.levels.empty()) {
     plan_->run_levels();
   } else {

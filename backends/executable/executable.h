@@ -1,8 +1,14 @@
 // Executables: a graph of constant shapes as a flat list of prepared steps.
 //
 // Everything is resolved when it is made: kernels chosen, weights packed, every value given its
-// place in one arena by its lifetime. A run looks nothing up, allocates nothing and makes no system
-// call (with more than one thread, the scheduler's own are allowed).
+// place in one arena by its lifetime. A run looks nothing up, and with KernelChoice::highway on one
+// thread it allocates nothing, takes no lock and makes no system call. (The other choices run
+// oneDNN, which takes a few small pieces from the heap for each of its primitives; with more
+// threads there are those of the scheduler.)
+//
+// While a run lasts, every thread that works on it takes denormal numbers for zeros and makes zeros
+// of results that would be denormal (x86-64, 64-bit Arm), so that no value makes it slow.
+// Afterwards the calling thread does as it did before.
 #pragma once
 
 #include <cstdint>

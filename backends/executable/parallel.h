@@ -1,4 +1,5 @@
-// Internal to executables: work for the workers of the arena that a run is in.
+// Internal to executables: work for the workers of the arena that a run is in. Like the thread that
+// a run is called on, they flush denormals while they do it.
 #pragma once
 
 #include <tbb/blocked_range.h>
@@ -7,6 +8,8 @@
 
 #include <algorithm>
 #include <cstdint>
+
+#include "backends/executable/flush_denormals.h"
 
 namespace refrain::executable {
 
@@ -21,8 +24,10 @@ void for_rows(int threads, int64_t rows, int64_t grain, const F& f) {
     if (rows > 0) f(int64_t{0}, rows);
     return;
   }
-  tbb::parallel_for(int64_t{0}, parts,
-                    [&](int64_t part) { f(rows * part / parts, rows * (part + 1) / parts); });
+  tbb::parallel_for(int64_t{0}, parts, [&](int64_t part) {
+    const FlushDenormals flush;
+    f(rows * part / parts, rows * (part + 1) / parts);
+  });
 }
 
 // Calls f() `count` times, on as many workers as come, perhaps all on the caller one after the
@@ -32,6 +37,7 @@ void on_workers(int count, const F& f) {
   tbb::parallel_for(
       tbb::blocked_range<int>(0, count, 1),
       [&](const tbb::blocked_range<int>& calls) {
+        const FlushDenormals flush;
         for (int i = calls.begin(); i < calls.end(); ++i) f();
       },
       tbb::simple_partitioner());
