@@ -1,8 +1,16 @@
-// The one exception type of Refrain.
+// The one exception type of Refrain. Installed as <refrain/error.h>.
 #pragma once
+// The installed header and the one in the source tree are two files.
+#ifndef REFRAIN_ERROR_H
+#define REFRAIN_ERROR_H
 
 #include <exception>
 #include <string>
+
+// What a shared library exports; all else in it is hidden.
+#ifndef REFRAIN_API
+#define REFRAIN_API __attribute__((visibility("default")))
+#endif
 
 namespace refrain {
 
@@ -12,7 +20,7 @@ namespace refrain {
 // exception passes on its way out adds what it knows (op and node, then file), if nothing closer
 // has said so yet. what() reads: `FILE: node "NAME" (OP): PROBLEM: expected E, found F`, parts
 // without a value left out.
-class Error : public std::exception {
+class REFRAIN_API Error : public std::exception {
  public:
   explicit Error(std::string problem, std::string expected = {}, std::string found = {});
 
@@ -37,3 +45,5 @@ class Error : public std::exception {
 };
 
 }  // namespace refrain
+
+#endif  // REFRAIN_ERROR_H
