@@ -11,7 +11,7 @@ namespace {
 
 class Specializer {
  public:
-  explicit Specializer(const std::map<std::string, int64_t>& extents) : extents_(extents) {}
+  explicit Specializer(const std::map<std::string, Dim>& dims) : dims_(dims) {}
 
   bool run(Region& region) {
     bool changed = false;
@@ -34,8 +34,8 @@ class Specializer {
     bool changed = false;
     for (Dim& dim : dims) {
       if (!dim.is_symbol()) continue;
-      const auto it = extents_.find(dim.name());
-      if (it == extents_.end()) continue;
+      const auto it = dims_.find(dim.name());
+      if (it == dims_.end()) continue;
       dim = it->second;
       changed = true;
     }
@@ -52,7 +52,7 @@ class Specializer {
     return true;
   }
 
-  const std::map<std::string, int64_t>& extents_;
+  const std::map<std::string, Dim>& dims_;
 };
 
 }  // namespace
@@ -62,9 +62,14 @@ bool specialize(Graph& graph, const std::map<std::string, int64_t>& extents) {
     if (extent < 0)
       throw Error("negative extent for dimension " + symbol, "0 or more", std::to_string(extent));
   }
-  const bool changed = Specializer(extents).run(graph.body());
+  const std::map<std::string, Dim> dims(extents.begin(), extents.end());
+  const bool changed = Specializer(dims).run(graph.body());
   if (changed) internal::refine_types(graph);
   return changed;
+}
+
+void rename_symbols(Graph& graph, const std::map<std::string, Dim>& symbols) {
+  if (Specializer(symbols).run(graph.body())) internal::refine_types(graph);
 }
 
 }  // namespace refrain::passes

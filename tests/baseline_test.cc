@@ -10,6 +10,7 @@
 #include "frontend/driver/model.h"
 #include "frontend/driver/random_inputs.h"
 #include "ir/text.h"
+#include "passes/time_symbols.h"
 #include "support/cases.h"
 
 namespace refrain {
@@ -66,7 +67,7 @@ constexpr const char* kLookup =
 
 TEST(RandomInputs, FitWhatUsesThem) {
   const std::unique_ptr<Graph> graph = parse(kLookup);
-  EXPECT_EQ(time_symbols(*graph), std::set<std::string>{"T"});
+  EXPECT_EQ(passes::time_symbols(*graph), std::set<std::string>{"T"});
   SymbolBinding symbols;
   symbols.bind("B", 50);
   EXPECT_EQ(symbols.bind_defaults(*graph), (std::map<std::string, int64_t>{{"T", 100}}));

@@ -9,6 +9,7 @@
 
 #include "frontend/cli/summary.h"
 #include "ir/error.h"
+#include "passes/time_symbols.h"
 
 namespace refrain::cli {
 namespace {
@@ -47,7 +48,7 @@ Workload make_workload(Graph& graph, const std::vector<std::string>& shapes, int
                        bool step) {
   Workload work;
   if (step) {
-    const std::set<std::string> time = time_symbols(graph);
+    const std::set<std::string> time = passes::time_symbols(graph);
     if (time.empty()) {
       throw Error(
           "--step wants a model that scans a named dimension; this one has no time to step along");

@@ -7,6 +7,7 @@
 
 #include "ir/control.h"
 #include "ir/error.h"
+#include "passes/time_symbols.h"
 
 namespace refrain {
 namespace {
@@ -158,7 +159,7 @@ void SymbolBinding::bind(const ValueType& type, const RuntimeValue& value,
 }
 
 std::map<std::string, int64_t> SymbolBinding::bind_defaults(const Graph& graph) {
-  const std::set<std::string> time = time_symbols(graph);
+  const std::set<std::string> time = passes::time_symbols(graph);
   std::map<std::string, int64_t> bound;
   for (size_t i = 0; i < graph.input_count(); ++i) {
     const Shape& shape = graph.input(i)->type().shape;
@@ -181,40 +182,6 @@ std::vector<int64_t> SymbolBinding::resolve(const Shape& shape) const {
     extents.push_back(extent_of(dim, *this));
   }
   return extents;
-}
-
-std::set<std::string> time_symbols(const Graph& graph) {
-  std::set<std::string> scanned, state;
-  bool steps = false;
-  const auto add_symbols = [](std::set<std::string>& to, const ValueType& type) {
-    if (!type.shape.ranked()) return;
-    for (const Dim dim : type.shape.dims()) {
-      if (dim.is_symbol()) to.insert(dim.name());
-    }
-  };
-  for_each_node(graph.body(), [&](const Node& node) {
-    if (node.op() == Op::loop) {
-      steps = true;
-      const LoopView loop(node);
-      for (size_t i = 0; i < loop.states(); ++i) add_symbols(state, loop.state_argument(i)->type());
-    }
-    if (node.op() != Op::scan) return;
-    steps = true;
-    const ScanView scan(node);
-    for (size_t i = 0; i < scan.states(); ++i) add_symbols(state, scan.state_argument(i)->type());
-    for (size_t i = 0; i < scan.scanned(); ++i) {
-      const Shape& shape = node.operand(scan.scanned_operand(i))->type().shape;
-      if (!shape.ranked() || shape.rank() == 0) continue;
-      const Dim dim = shape[axis_index(scan.scan_slot(i).axis, shape.rank())];
-      if (dim.is_symbol()) scanned.insert(dim.name());
-    }
-  });
-  if (!scanned.empty() || !steps) return scanned;
-  // The steps' number is computed (by a convolution's stride, or a Loop's own arithmetic).
-  std::set<std::string> others;
-  for (size_t i = 0; i < graph.input_count(); ++i) add_symbols(others, graph.input(i)->type());
-  for (const std::string& symbol : state) others.erase(symbol);
-  return others;
 }
 
 RuntimeValue random_value(const Graph& graph, size_t input, const SymbolBinding& symbols,

@@ -4,7 +4,6 @@
 #include <map>
 #include <memory>
 #include <random>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +22,7 @@ class SymbolBinding {
   // The same for a value; one that is not a tensor binds nothing.
   void bind(const ValueType& type, const RuntimeValue& value, const std::string& input);
   void bind(const std::string& symbol, int64_t extent) { extents_[symbol] = extent; }
-  // Binds every symbol of an input that is not bound yet: time (time_symbols) to kDefaultTime,
+  // Binds every symbol of an input that is not bound yet: time (passes::time_symbols) to kDefaultTime,
   // others to 1. Returns what it bound.
   std::map<std::string, int64_t> bind_defaults(const Graph& graph);
 
@@ -37,10 +36,6 @@ class SymbolBinding {
  private:
   std::map<std::string, int64_t> extents_;
 };
-
-// The symbols that count steps: the extents that scans run over; if those are not known, and there
-// are scans or loops, the inputs' symbols that no state has. An optimized graph tells most.
-std::set<std::string> time_symbols(const Graph& graph);
 
 // A random value for an input: floats uniform in [-1, 1), booleans a fair coin, integers small
 // enough for what uses them: lengths of sequences between 1 and their time, indices below the
