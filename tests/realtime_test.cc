@@ -48,9 +48,8 @@ struct Bound {
 
 void expect_realtime(PreparedGraph& steps) {
   constexpr int kRuns = 100;
-  const std::string text = steps.describe();
-  if (text.find("onednn") != std::string::npos || text.find("reference") != std::string::npos) {
-    GTEST_SKIP() << "not by our own kernels alone:\n" << text;
+  if (steps.describe().find("reference einsum") != std::string::npos) {
+    GTEST_SKIP() << "einsum has no kernel of our own";
   }
   steps.run();
   const CallCounts before = calls_so_far();

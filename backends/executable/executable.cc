@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "backends/executable/basic_steps.h"
+#include "backends/executable/channels_last.h"
 #include "backends/executable/flush_denormals.h"
 #include "backends/executable/lower_scan.h"
 #include "backends/executable/lowering.h"
@@ -81,6 +82,7 @@ std::string obstacle(const Region& region, int64_t steps_left) {
 struct PreparedGraph::Plan {
   Plan(const Graph& source, const PrepareOptions& prepare_options)
       : graph(clone_graph(source)), options(prepare_options) {
+    if (options.kernels != KernelChoice::onednn) executable::move_channels_last(graph->body());
     Lowering lowering(storage, options);
     for (size_t i = 0; i < graph->input_count(); ++i) {
       const Value* input = graph->input(i);

@@ -3,8 +3,11 @@
 #include <utility>
 
 #include "backends/executable/basic_steps.h"
+#include "backends/executable/conv_choice.h"
+#include "backends/executable/conv_step.h"
 #include "backends/executable/loop_step.h"
 #include "backends/executable/lowering.h"
+#include "backends/executable/pool_step.h"
 #include "backends/executable/row_step.h"
 #include "backends/executable/row_writer.h"
 #include "ir/error.h"
@@ -265,6 +268,22 @@ void Lowering::start_convolution(const DepthwiseChain& chain, Steps& steps) {
   open_[chain.last->result()] = &group;
 }
 
+void Lowering::start_window(const WindowChain& chain, Steps& steps) {
+  need(chain.input, steps);
+  if (chain.window->op() != Op::conv) {
+    auto step = std::make_unique<PoolStep>(chain, options_.threads);
+    step->reads(place(chain.input));
+    step->writes(allocate(chain.last->result()));
+    return append(steps, std::move(step));
+  }
+  Group& group = *groups_.emplace_back(std::make_unique<Group>());
+  group.product = chain.last;
+  group.window = &chain;
+  group.extents = extents_of(*chain.last->result());
+  group.splits = ~uint64_t{0};
+  open_[chain.last->result()] = &group;
+}
+
 void Lowering::flush(Group& group, Steps& steps) {
   std::unordered_set<const Node*> members(group.nodes.begin(), group.nodes.end());
   std::vector<const Value*> made, results;
@@ -290,6 +309,8 @@ void Lowering::flush(Group& group, Steps& steps) {
   }
   if (group.convolution) {
     flush_convolution(group, steps, results);
+  } else if (group.window) {
+    flush_window(group, steps, results);
   } else if (group.product) {
     flush_product(group, steps, results);
   } else if (group.rows > 0) {
@@ -405,6 +426,47 @@ void Lowering::flush_convolution(Group& group, Steps& steps,
   append(steps, std::move(step));
 }
 
+void Lowering::flush_window(Group& group, Steps& steps, const std::vector<const Value*>& results) {
+  const WindowChain& chain = *group.window;
+  const std::vector<const Value*> inputs = ordered_inputs(group.nodes, group.inputs);
+  std::vector<const Value*> registers = {group.product->result()};
+  registers.insert(registers.end(), inputs.begin(), inputs.end());
+  ProgramWriter writer(*this, registers);
+  for (const Node* node : group.nodes) writer.add(*node);
+  highway::Program program = writer.finish(results);
+  std::vector<bool> moves;
+  for (const Value* input : inputs) moves.push_back(extents_of(*input) == group.extents);
+  if (std::unique_ptr<StepKernel> kernel = faster_by_onednn(*this, chain)) {
+    // The convolution into its own result, or one that only the program reads.
+    const bool plain = group.nodes.empty();
+    const Place result = plain ? allocate(group.product->result())
+                               : storage_.arena(bytes_of(*group.product->result()));
+    auto product = std::make_unique<KernelStep>(*chain.window, std::move(kernel));
+    product->reads(place(chain.input));
+    for (size_t i = 1; i < chain.window->operand_count(); ++i) {
+      const Value* operand = chain.window->operand(i);
+      product->reads(operand ? place(operand) : Place());
+    }
+    product->writes(result);
+    append(steps, std::move(product));
+    if (plain) return;
+    std::vector<ProgramStep::Input> strides{{chain.filters, 1}};
+    for (const bool moving : moves) strides.push_back({moving ? chain.filters : 0, 1});
+    auto rest = std::make_unique<ProgramStep>(std::move(program), chain.batch * chain.places(),
+                                              chain.filters, strides, options_.threads);
+    rest->reads(result);
+    for (const Value* input : inputs) rest->reads(place(input));
+    for (const Value* value : results) rest->writes(allocate(value));
+    return append(steps, std::move(rest));
+  }
+  auto step = std::make_unique<ConvStep>(chain, program, std::move(moves), options_.threads);
+  step->reads(place(chain.input));
+  for (const Value* input : inputs) step->reads(place(input));
+  for (const Value* result : results) step->writes(allocate(result));
+  step->writes(storage_.arena(step->scratch_bytes()));
+  append(steps, std::move(step));
+}
+
 void Lowering::flush_rows(Group& group, Steps& steps, const std::vector<const Value*>& results) {
   const std::vector<const Value*> inputs = ordered_inputs(group.nodes, group.inputs);
   RowWriter writer(*this, group.nodes, inputs, group.rows);
@@ -472,7 +534,9 @@ bool Lowering::Group::holds(const Node* node) const {
 
 const Lowering::Group* Lowering::feed_of(const Value* value) const {
   const Group* group = value ? group_of(value) : nullptr;
-  if (!group || !group->product || group->convolution || !value->has_one_use()) return nullptr;
+  if (!group || !group->product || group->convolution || group->window || !value->has_one_use()) {
+    return nullptr;
+  }
   const auto inside_only = [&](const Value* made) {
     for (const Use* use = made->first_use(); use; use = use->next()) {
       if (!group->holds(use->user())) return false;

@@ -7,6 +7,7 @@
 #include "backends/executable/gather_step.h"
 #include "backends/executable/lower_copy.h"
 #include "backends/executable/lower_scan.h"
+#include "backends/executable/move_step.h"
 #include "backends/highway/axis.h"
 #include "backends/highway/vector_product.h"
 #include "backends/onednn/kernels.h"
@@ -127,10 +128,13 @@ void Lowering::lower(const Region& region, Steps& steps) {
 void Lowering::find_convolutions(const Region& region, std::unordered_set<const Node*>& live) {
   for (const Node* node = region.first(); node; node = node->next()) {
     if (node->op() != Op::transpose || !live.contains(node)) continue;
-    std::optional<DepthwiseChain> chain = depthwise_chain(*node);
-    if (!chain) continue;
-    for (const Node* inner : chain->inner) live.erase(inner);
-    convolutions_.emplace(node, std::move(*chain));
+    if (std::optional<DepthwiseChain> chain = depthwise_chain(*node)) {
+      for (const Node* inner : chain->inner) live.erase(inner);
+      convolutions_.emplace(node, std::move(*chain));
+    } else if (std::optional<WindowChain> window = window_chain(*node)) {
+      for (const Node* inner : window->inner) live.erase(inner);
+      windows_.emplace(node, std::move(*window));
+    }
   }
 }
 
@@ -144,6 +148,9 @@ void Lowering::lower_node(const Node& node, Steps& steps) {
   }
   if (const auto chain = convolutions_.find(&node); chain != convolutions_.end()) {
     return start_convolution(chain->second, steps);
+  }
+  if (const auto chain = windows_.find(&node); chain != windows_.end()) {
+    return start_window(chain->second, steps);
   }
   if (lower_rows(node, steps) || lower_pointwise(node, steps)) return;
   for (size_t i = 0; i < node.operand_count(); ++i) {
@@ -161,7 +168,9 @@ void Lowering::lower_node(const Node& node, Steps& steps) {
   if (lower_as_copy(*this, node, steps)) return;
   if (start_product(node, steps)) return;
   if (lower_gather(node, steps) || lower_by_highway(node, steps)) return;
-  if (lower_by_onednn(node, steps) || lower_broadcast(node, steps)) return;
+  if (lower_by_onednn(node, steps) || lower_broadcast(node, steps) || lower_move(node, steps)) {
+    return;
+  }
   lower_by_reference(node, steps);
 }
 
@@ -181,6 +190,8 @@ std::vector<const Tensor*> Lowering::constants_of(const Node& node) const {
 }
 
 bool Lowering::lower_by_onednn(const Node& node, Steps& steps) {
+  // It allocates at each run.
+  if (options_.kernels == KernelChoice::highway) return false;
   std::unique_ptr<StepKernel> kernel = onednn::make_kernel(node, constants_of(node));
   if (!kernel) return false;
   append_for(node, std::make_unique<KernelStep>(node, std::move(kernel)), steps);
@@ -253,6 +264,16 @@ bool Lowering::lower_broadcast(const Node& node, Steps& steps) {
   auto step = std::make_unique<ProgramStep>(std::move(program), 1, element_count(extents), strides,
                                             options_.threads);
   for (const Place from_place : places) step->reads(from_place);
+  step->writes(allocate(node.result()));
+  append(steps, std::move(step));
+  return true;
+}
+
+bool Lowering::lower_move(const Node& node, Steps& steps) {
+  std::unique_ptr<MoveStep> step = make_move(*this, node);
+  if (!step) return false;
+  step->reads(place(node.operand(0)));
+  step->reads(node.op() == Op::pad ? place(node.operand(2)) : Place());
   step->writes(allocate(node.result()));
   append(steps, std::move(step));
   return true;

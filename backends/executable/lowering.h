@@ -16,6 +16,7 @@
 #include "backends/executable/pointwise.h"
 #include "backends/executable/step.h"
 #include "backends/executable/storage.h"
+#include "backends/executable/window_chain.h"
 #include "backends/highway/recurrent.h"
 #include "ir/graph.h"
 
@@ -62,6 +63,8 @@ class Lowering {
     double loop_us = 0, onednn_us = 0;
   };
   std::map<std::vector<int64_t>, RecurrentTimes>& recurrent_times() { return recurrent_times_; }
+  // Whether oneDNN was faster, by what a convolution's time depends on (see conv_choice.h).
+  std::map<std::vector<int64_t>, bool>& onednn_faster() { return onednn_faster_; }
 
   Place place(const Value* value) const;  // absent for null
   void set_place(const Value* value, Place place) { places_[value] = place; }
@@ -92,6 +95,7 @@ class Lowering {
     const Node* product = nullptr;
     // Not null: the product is no matmul but this chain's last node.
     const DepthwiseChain* convolution = nullptr;
+    const WindowChain* window = nullptr;  // likewise
     std::vector<int64_t> extents;
     uint64_t splits = 0;
     std::unordered_set<const Value*> inputs;
@@ -133,10 +137,12 @@ class Lowering {
   bool start_product(const Node& node, Steps& steps);
   void find_convolutions(const Region& region, std::unordered_set<const Node*>& live);
   void start_convolution(const DepthwiseChain& chain, Steps& steps);
+  void start_window(const WindowChain& chain, Steps& steps);
   bool lower_by_onednn(const Node& node, Steps& steps);
   bool lower_by_highway(const Node& node, Steps& steps);
   bool lower_gather(const Node& node, Steps& steps);
   bool lower_broadcast(const Node& node, Steps& steps);
+  bool lower_move(const Node& node, Steps& steps);
   void append_for(const Node& node, std::unique_ptr<Step> step, Steps& steps);
   std::vector<const Tensor*> constants_of(const Node& node) const;
   void lower_by_reference(const Node& node, Steps& steps);
@@ -148,6 +154,7 @@ class Lowering {
   void flush_program(Group& group, Steps& steps, const std::vector<const Value*>& results);
   void flush_product(Group& group, Steps& steps, const std::vector<const Value*>& results);
   void flush_convolution(Group& group, Steps& steps, const std::vector<const Value*>& results);
+  void flush_window(Group& group, Steps& steps, const std::vector<const Value*>& results);
   void flush_rows(Group& group, Steps& steps, const std::vector<const Value*>& results);
 
   Storage& storage_;
@@ -157,8 +164,10 @@ class Lowering {
   std::unordered_map<const Value*, Group*> open_;  // of values whose group is not emitted yet
   std::deque<std::unique_ptr<Group>> groups_;
   std::unordered_map<const Node*, DepthwiseChain> convolutions_;  // by their last node
+  std::unordered_map<const Node*, WindowChain> windows_;          // likewise
   std::vector<OrderedStep> ordered_;
   std::map<std::vector<int64_t>, RecurrentTimes> recurrent_times_;
+  std::map<std::vector<int64_t>, bool> onednn_faster_;
   int64_t position_ = 0;
   size_t top_ = 0;  // steps of the top level so far
   int depth_ = 0;

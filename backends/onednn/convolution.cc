@@ -44,6 +44,20 @@ memory::dims grouped(int64_t groups, int64_t out, int64_t in, const memory::dims
   return dims;
 }
 
+// [N, C, spatial...] as it lies in memory.
+memory::desc placed(const memory::dims& dims, const KernelOptions& options) {
+  if (!options.channels_last) return dense(dims);
+  memory::dims strides(dims.size());
+  strides[1] = 1;
+  int64_t stride = dims[1];
+  for (size_t i = dims.size(); i-- > 2;) {
+    strides[i] = stride;
+    stride *= dims[i];
+  }
+  strides[0] = stride;
+  return {dims, memory::data_type::f32, strides};
+}
+
 // The primitive of either kind, between reorders of what it wants in another layout.
 template <typename Primitive, typename Descriptor>
 std::unique_ptr<StepKernel> kernel_of(const Node& node, Constants constants,
@@ -53,9 +67,10 @@ std::unique_ptr<StepKernel> kernel_of(const Node& node, Constants constants,
   const memory::dims x = dims_of(*node.operand(0)), y = dims_of(*node.result());
   auto kernel = std::make_unique<PrimitiveKernel>(options);
   std::vector<std::pair<int, memory>> arguments = {
-      {DNNL_ARG_SRC, kernel->operand_as(0, constants[0], dense(x), descriptor.src_desc())},
+      {DNNL_ARG_SRC,
+       kernel->operand_as(0, constants[0], placed(x, options), descriptor.src_desc())},
       {DNNL_ARG_WEIGHTS, kernel->operand_as(1, constants[1], weights, descriptor.weights_desc())},
-      {DNNL_ARG_DST, kernel->result_from(0, dense(y), descriptor.dst_desc())}};
+      {DNNL_ARG_DST, kernel->result_from(0, placed(y, options), descriptor.dst_desc())}};
   if (node.operand(2)) {
     arguments.emplace_back(DNNL_ARG_BIAS, kernel->operand(2, dense(dims_of(*node.operand(2)))));
   }
@@ -103,7 +118,10 @@ std::unique_ptr<StepKernel> make_convolution(const Node& node, Constants constan
     if (!add_axis(window, attributes, i, y[2 + i], x[2 + i], w[2 + i], pad)) return nullptr;
   }
   const memory::dims weights = grouped(groups, w[0] / groups, w[1], w);
-  const auto layout = keeps_layout(x, w, y, window.strides) ? dense : any_layout;
+  const bool keeps = keeps_layout(x, w, y, window.strides);
+  const auto layout = [&](const memory::dims& dims) {
+    return keeps ? placed(dims, options) : any_layout(dims);
+  };
   using Primitive = dnnl::convolution_forward;
   const Primitive::desc desc(dnnl::prop_kind::forward_inference,
                              dnnl::algorithm::convolution_direct, layout(x), any_layout(weights),

@@ -36,6 +36,9 @@ class SharedBuffers {
 struct KernelOptions {
   int threads = 1;                   // of OpenMP; 1 stays on the thread that calls run()
   SharedBuffers* buffers = nullptr;  // optional
+  // Of conv: operand 0 and the result lie in memory with their channels last, whatever their types
+  // say of the order.
+  bool channels_last = false;
 };
 
 // A kernel for a node whose operands and results have constant shapes, or null if oneDNN has none

@@ -1,0 +1,20 @@
+// Internal to executables: convolutions with the channels beside each other in memory.
+#pragma once
+
+#include "ir/graph.h"
+
+namespace refrain::executable {
+
+// Rewrites a region, and those inside it, so that every convolution with constant weights and every
+// pooling (f32, constant shapes) stands between two transposes that bring the channels from the
+// last axis and back there:
+//
+//   x [N, C, spatial...]  ->  transpose(conv(transpose(transpose(x))))
+//
+// There a window of a sequence is one piece of memory and the result of a product with it a row, so
+// that no kernel has to rearrange anything. What follows elementwise, slices, concatenations, pads
+// and transposes of such a result move to its channels-last form too; transposes that undo each
+// other are not made. The region must be one of a graph of the caller's own; it computes the same.
+void move_channels_last(Region& region);
+
+}  // namespace refrain::executable
