@@ -14,6 +14,7 @@
 #include "frontend/driver/program.h"
 #include "frontend/driver/random_inputs.h"
 #include "ir/text.h"
+#include "passes/time_symbols.h"
 #include "support/call_counter.h"
 #include "support/cases.h"
 #include "support/prepared.h"
@@ -89,7 +90,7 @@ TEST_P(Realtime, RunsWithoutTheSystem) {
 // The same for one step of time and for a few.
 TEST_P(Realtime, RunsStepsWithoutTheSystem) {
   optimize(*graph_);
-  const std::set<std::string> time = time_symbols(*graph_);
+  const std::set<std::string> time = passes::time_symbols(*graph_);
   if (time.empty()) GTEST_SKIP() << "its number of steps is fixed";
   for (const int64_t steps : {1, 3}) {
     std::mt19937_64 engine(static_cast<uint64_t>(steps));
