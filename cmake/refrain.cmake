@@ -2,7 +2,8 @@
 
 add_library(refrain_options INTERFACE)
 target_compile_options(refrain_options INTERFACE
-  -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
+  -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor;-Wold-style-cast>"
   # GCC 12 finds overlaps in std::string's operator+ that are not there (GCC bug 105651).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 if(REFRAIN_WERROR)

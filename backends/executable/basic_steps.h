@@ -26,6 +26,7 @@ class ReferenceStep final : public Step {
   void run() override;
   void rebind() override;
   std::string describe() const override;
+  bool real_time() const override { return false; }
 
  private:
   const Node& node_;
@@ -44,6 +45,7 @@ class KernelStep final : public Step {
 
   void run() override;
   std::string describe() const override { return kernel_->describe(); }
+  bool real_time() const override { return kernel_->real_time(); }
 
  private:
   size_t operands_;

@@ -286,6 +286,17 @@ std::vector<Tensor> PreparedGraph::make_outputs() const {
   return outputs;
 }
 
+bool PreparedGraph::real_time(std::string* why) const {
+  std::string found;
+  if (plan_->options.threads > 1) found = "runs on more than one thread";
+  for (const OrderedStep& entry : plan_->ordered) {
+    if (!found.empty()) break;
+    if (entry.step && !entry.step->real_time()) found = "a step that may allocate: " + entry.step->describe();
+  }
+  if (why) *why = found;
+  return found.empty();
+}
+
 std::string PreparedGraph::describe() const {
   const Storage& storage = plan_->storage;
   const auto places = [&](const Step& step, bool written) {

@@ -78,6 +78,10 @@ class PreparedGraph {
   }
   std::vector<Tensor> make_outputs() const;
 
+  // Whether runs allocate nothing, take no lock and make no system call: one thread, and our own
+  // kernels only. Otherwise `why`, if not null, names the first step that may.
+  bool real_time(std::string* why = nullptr) const;
+
   // One line a step: kernel, shapes, arena offsets; and the totals.
   std::string describe() const;
   int64_t arena_bytes() const;

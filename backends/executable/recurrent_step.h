@@ -24,6 +24,7 @@ class RecurrentStep final : public Step {
       : shape_(shape), primitive_(std::move(primitive)), note_(std::move(note)) {}
 
   void run() override;
+  bool real_time() const override { return false; }
   std::string describe() const override;
   int64_t own_bytes() const override;
 

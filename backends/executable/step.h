@@ -31,6 +31,8 @@ class Step {
   virtual bool uses_workers() const { return false; }
   // Whether it takes long enough to be a task beside others; some ten microseconds.
   virtual bool worth_a_task() const { return true; }
+  // Whether runs allocate nothing, take no lock and make no system call.
+  virtual bool real_time() const { return true; }
   // Of packed weights and the like, which lie outside the arena.
   virtual int64_t own_bytes() const { return 0; }
 

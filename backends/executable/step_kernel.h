@@ -9,14 +9,16 @@
 
 namespace refrain {
 
-// What a step runs. Prepared once; run many times, without allocation, lock or lookup. Not
-// thread-safe unless it says so.
+// What a step runs. Prepared once; run many times, without lookup. Not thread-safe unless it says
+// so.
 class StepKernel {
  public:
   virtual ~StepKernel() = default;
   // Pointers to the elements of the node's operands (null: absent) and results, dense row-major
   // with the shapes that the kernel was prepared for. Results overlap no operand.
   virtual void run(const void* const* operands, void* const* results) = 0;
+  // Whether runs allocate nothing, take no lock and make no system call.
+  virtual bool real_time() const { return false; }
   // For people: backend, algorithm, sizes.
   virtual std::string describe() const = 0;
 };

@@ -259,6 +259,7 @@ class AxisKernel final : public StepKernel {
     (operation_, slabs_, static_cast<const float*>(operands[0]), results[0]);
   }
 
+  bool real_time() const override { return true; }
   std::string describe() const override {
     return "highway " + what_ + " [" + std::to_string(slabs_.outer) + ", " +
            std::to_string(slabs_.extent) + ", " + std::to_string(slabs_.inner) + "]";

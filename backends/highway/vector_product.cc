@@ -118,6 +118,7 @@ class VectorProduct final : public StepKernel {
     }
   }
 
+  bool real_time() const override { return true; }
   std::string describe() const override {
     return "highway product " + std::to_string(batches_) + " x [" + std::to_string(rows_) + ", " +
            std::to_string(depth_) + "] by [" + std::to_string(depth_) + ", " +

@@ -2,7 +2,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <istream>
 #include <limits>
+#include <streambuf>
 
 #include "frontend/io/file.h"
 #include "frontend/onnx/import.h"
@@ -12,10 +14,18 @@
 namespace refrain {
 namespace {
 
+// Reads what is in memory.
+class ViewBuffer : public std::streambuf {
+ public:
+  explicit ViewBuffer(std::string_view bytes) {
+    char* const begin = const_cast<char*>(bytes.data());  // only read
+    setg(begin, begin, begin + bytes.size());
+  }
+};
+
 // True if the file's first word, after comments, is `graph`. No ONNX file starts so: `g` would be a
 // protobuf tag of wire type 7, which does not exist.
-bool holds_text_form(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
+bool holds_text_form(std::istream& in) {
   for (char c; in.get(c);) {
     if (c == '#') {
       in.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
@@ -36,7 +46,8 @@ LoadedModel load_model(const std::string& path, int64_t max_bytes) {
   const std::filesystem::file_status status = std::filesystem::status(path, error);
   if (!std::filesystem::exists(status)) throw Error("no such file").in_file(path);
   if (!std::filesystem::is_regular_file(status)) throw Error("not a regular file").in_file(path);
-  if (holds_text_form(path)) return {parse(read_file(path, max_bytes), path), {}};
+  std::ifstream in(path, std::ios::binary);
+  if (holds_text_form(in)) return {parse(read_file(path, max_bytes), path), {}};
   if (std::filesystem::path(path).extension() == ".onnx") {
     onnx_import::Imported imported = onnx_import::import_file(path, {.max_bytes = max_bytes});
     return {std::move(imported.graph), std::move(imported.warnings)};
@@ -45,6 +56,20 @@ LoadedModel load_model(const std::string& path, int64_t max_bytes) {
               "an .onnx file, or a file that holds the text form of a graph (`graph @name ...`)",
               "neither")
       .in_file(path);
+}
+
+LoadedModel load_model_bytes(std::string_view bytes, const std::string& name, int64_t max_bytes) {
+  if (static_cast<int64_t>(bytes.size()) > max_bytes) {
+    throw Error("the model is too large", std::to_string(max_bytes) + " bytes at most",
+                std::to_string(bytes.size()))
+        .in_file(name);
+  }
+  ViewBuffer buffer(bytes);
+  std::istream in(&buffer);
+  if (holds_text_form(in)) return {parse(bytes, name), {}};
+  onnx_import::Imported imported =
+      onnx_import::import_bytes(bytes, name, {.max_bytes = max_bytes});
+  return {std::move(imported.graph), std::move(imported.warnings)};
 }
 
 namespace {

@@ -26,6 +26,11 @@ struct LoadedModel {
 // support is missing.
 LoadedModel load_model(const std::string& path, int64_t max_bytes = kDefaultMaxBytes);
 
+// The same from memory, which isn't needed afterwards; `name` stands for the file in messages. What
+// refers to other files is refused.
+LoadedModel load_model_bytes(std::string_view bytes, const std::string& name,
+                             int64_t max_bytes = kDefaultMaxBytes);
+
 // Runs the default pipeline in place, constants folded by the reference backend within `limits`.
 std::vector<passes::PassReport> optimize(Graph& graph, const reference::Limits& limits = {},
                                          const passes::PipelineOptions& options = {});

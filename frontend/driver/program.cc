@@ -118,15 +118,6 @@ void append_steps(std::string& out, const Region& region, const std::string& pre
   }
 }
 
-void simplify(Graph& graph, const ExecutableOptions& options) {
-  const std::unique_ptr<Evaluator> evaluator = reference::make_evaluator(options.limits);
-  passes::PassContext context;
-  context.evaluator = evaluator.get();
-  passes::run_pipeline(graph, kBindShapes, context);
-  passes::resolve_sequences(graph, {});
-  if (options.optimize) optimize(graph, options.limits);
-}
-
 }  // namespace
 
 // The reference backend has one kernel an op and gives every result a tensor of its own.
@@ -180,6 +171,15 @@ bool decides(const Value* value) {
   return false;
 }
 
+void simplify_bound(Graph& graph, const ExecutableOptions& options) {
+  const std::unique_ptr<Evaluator> evaluator = reference::make_evaluator(options.limits);
+  passes::PassContext context;
+  context.evaluator = evaluator.get();
+  passes::run_pipeline(graph, kBindShapes, context);
+  passes::resolve_sequences(graph, {});
+  if (options.optimize) optimize(graph, options.limits);
+}
+
 PrepareOptions prepare_options(const ExecutableOptions& options) {
   return {.kernels = kernels_of(options.backend),
           .threads = options.threads,
@@ -209,7 +209,7 @@ Preparation prepare(const Graph& graph, std::span<const RuntimeValue> inputs,
         ValueType::tensor(type.element, Shape::of_extents(inputs[i].tensor->extents())));
   }
   passes::specialize(*copy, symbols);
-  simplify(*copy, options);
+  simplify_bound(*copy, options);
   const bool supported = PreparedGraph::supports(*copy, &result.why, options.limits.max_iterations);
   for (size_t i = 0; !supported && i < inputs.size(); ++i) {
     if (!decides(copy->input(i))) continue;
@@ -217,7 +217,7 @@ Preparation prepare(const Graph& graph, std::span<const RuntimeValue> inputs,
     copy->input(i)->replace_all_uses_with(builder.constant(inputs[i].tensor->clone()));
     result.decisive.push_back(i);
   }
-  if (!result.decisive.empty()) simplify(*copy, options);
+  if (!result.decisive.empty()) simplify_bound(*copy, options);
   if (supported || (!result.decisive.empty() &&
                     PreparedGraph::supports(*copy, &result.why, options.limits.max_iterations))) {
     result.program = make_program(std::make_unique<PreparedGraph>(*copy, prepare_options(options)));

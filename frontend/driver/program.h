@@ -66,6 +66,10 @@ Preparation prepare(const Graph& graph, std::span<const RuntimeValue> inputs,
 // end depends on data decides nothing before it has run.)
 bool decides(const Value* value);
 
+// What follows once the inputs' shapes are constants: extents, branches and trip counts, and the
+// pipeline if the options say so. Throws Error.
+void simplify_bound(Graph& graph, const ExecutableOptions& options);
+
 PrepareOptions prepare_options(const ExecutableOptions& options);
 
 // A graph as the reference backend runs it, a line a node.

@@ -6,8 +6,9 @@
  * thread. No function throws, exits or aborts; null where it is not allowed is an error. Structs
  * start with struct_size: set it to sizeof the struct (REFRAIN_INIT does, and makes the rest zero,
  * which is the default everywhere), so that a program and a library of different versions
- * understand each other: what the caller's struct does not have is taken as zero. Functions and
- * fields are only ever added; REFRAIN_API_VERSION counts that.
+ * understand each other: what the caller's struct does not have is taken as zero; what the
+ * library's does not have must be zero. Functions and fields are only ever added;
+ * REFRAIN_API_VERSION counts that. Structs without struct_size never change.
  *
  * A program that loads the library at run time looks up one symbol, refrain_get_api.
  *
@@ -139,7 +140,7 @@ typedef struct refrain_extent { /* of a symbol */
 
 typedef struct refrain_named_tensor {
   const char* name;
-  refrain_tensor tensor;
+  const refrain_tensor* tensor;
 } refrain_named_tensor;
 
 typedef struct refrain_setup {
@@ -237,8 +238,8 @@ REFRAIN_API refrain_status refrain_session_count(const refrain_session* session,
 REFRAIN_API refrain_status refrain_session_info(const refrain_session* session, refrain_port port,
                                                 size_t index,
                                                 refrain_tensor_info* info) REFRAIN_NOEXCEPT;
-/* The session's buffer (or the caller's, if it is bound) of an input, output or state. Its extents
- * live until the session is prepared anew. Outputs are only to be read. */
+/* The buffer of an input (unless it is bound to the caller's memory), output or state. Its extents
+ * live until this is asked again or the session is prepared anew. Outputs are only to be read. */
 REFRAIN_API refrain_status refrain_session_buffer(refrain_session* session, refrain_port port,
                                                   const char* name,
                                                   refrain_tensor* tensor) REFRAIN_NOEXCEPT;

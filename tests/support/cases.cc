@@ -50,4 +50,23 @@ RuntimeValue case_output(const std::string& folder, const Graph& graph, size_t i
   return read_value(data_path(folder, "output", i), graph.output(i)->type(), kDefaultMaxBytes);
 }
 
+std::map<std::string, Tensor> sequence_step(const std::string& folder, const Graph& graph,
+                                            size_t step) {
+  std::string number = std::to_string(step);
+  number.insert(0, 3 - std::min<size_t>(number.size(), 3), '0');
+  const std::string at = folder + "/sequence/step_" + number + "/";
+  std::map<std::string, Tensor> values;
+  if (!fs::is_directory(at)) return values;
+  const auto read = [&](const std::string& name, const std::string& file, const Value& value) {
+    values.emplace(name, read_value(at + file, value.type(), kDefaultMaxBytes).tensor->clone());
+  };
+  for (size_t i = 0; i < graph.input_count(); ++i) {
+    read(graph.input(i)->name(), "input_" + std::to_string(i) + ".pb", *graph.input(i));
+  }
+  for (size_t i = 0; i < graph.output_count(); ++i) {
+    read(graph.output_names()[i], "output_" + std::to_string(i) + ".pb", *graph.output(i));
+  }
+  return values;
+}
+
 }  // namespace refrain::testing

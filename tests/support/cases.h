@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,5 +23,9 @@ std::vector<RuntimeValue> case_inputs(const std::string& folder, const Graph& gr
 
 // Output `i` of that data set.
 RuntimeValue case_output(const std::string& folder, const Graph& graph, size_t i);
+
+// Inputs and outputs, by name, of a step of a case that carries state; empty past its last step.
+std::map<std::string, Tensor> sequence_step(const std::string& folder, const Graph& graph,
+                                            size_t step);
 
 }  // namespace refrain::testing

@@ -1,0 +1,315 @@
+#include "frontend/embed/batch_queue.h"
+
+#include <algorithm>
+
+#include "frontend/embed/convert.h"
+#include "ir/error.h"
+
+namespace refrain::embed {
+namespace {
+
+constexpr size_t kAlignment = 64;
+constexpr const char* kClosed = "the stream was closed before this step ran";
+constexpr const char* kShutDown = "the batcher was shut down before this step ran";
+
+// Whose worker this thread is.
+thread_local const BatchQueue* current_queue = nullptr;
+
+const BatcherOptions& checked(const BatcherOptions& options) {
+  const auto require = [](bool ok, const char* what, const char* expected, const std::string& is) {
+    if (!ok) throw Error(std::string("wrong ") + what + " of a batcher", expected, is);
+  };
+  require(options.max_batch >= 1 && options.max_batch <= 4096, "largest batch", "1 to 4096",
+          std::to_string(options.max_batch));
+  require(options.max_delay.count() >= 0, "delay", "0 or more microseconds",
+          std::to_string(options.max_delay.count()));
+  require(options.threads >= 1 && options.threads <= 1024, "number of threads", "1 to 1024",
+          std::to_string(options.threads));
+  require(options.queue_capacity >= 1, "queue capacity", "1 or more", "0");
+  require(options.max_streams >= 1, "number of streams", "1 or more", "0");
+  return options;
+}
+
+const std::shared_ptr<const Model::Impl>& checked(const Model& model) {
+  if (!model.impl()) throw Error("this model was moved from", "a model that was loaded", "none");
+  return model.impl();
+}
+
+}  // namespace
+
+BatchQueue::BatchQueue(const Model& model, const BatcherOptions& options)
+    : options_(checked(options)), form_(checked(model), options.setup, options.max_batch) {
+  for (int i = 0; i < options_.threads; ++i) {
+    Worker& worker = *workers_.emplace_back(std::make_unique<Worker>(form_));
+    const auto most = static_cast<size_t>(options_.max_batch);
+    worker.batch.reserve(most);
+    worker.rows.reserve(most);
+    worker.through.reserve(most);
+    worker.done.reserve(most);
+  }
+}
+
+void BatchQueue::start() {
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->thread = std::thread([this, &worker = *worker] { work(worker); });
+  }
+}
+
+BatchQueue::~BatchQueue() { shutdown(Batcher::Pending::cancel); }
+
+std::shared_ptr<BatchQueue::Stream> BatchQueue::open() {
+  auto stream = std::make_shared<Stream>();
+  stream->memory.reset(new std::byte[form_.state_bytes() + kAlignment]);
+  const auto at = reinterpret_cast<uintptr_t>(stream->memory.get());
+  stream->state = stream->memory.get() + (kAlignment - at % kAlignment) % kAlignment;
+  form_.reset(stream->state);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (stopping_) throw Error("the batcher was shut down", "a batcher that runs", "none");
+  if (open_ >= options_.max_streams) {
+    throw Error("too many streams are open", std::to_string(options_.max_streams) + " at most",
+                std::to_string(open_ + 1));
+  }
+  ++open_;
+  return stream;
+}
+
+// Their callbacks are called without the mutex, and only then they are done.
+void BatchQueue::cancel(std::span<const Job> jobs, const char* why) {
+  if (jobs.empty()) return;
+  const Error error(why);
+  for (const Job& job : jobs) {
+    if (job.transfer.done) job.transfer.done(&error);
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  count_done(jobs.size());
+}
+
+void BatchQueue::close(const std::shared_ptr<Stream>& stream) {
+  std::vector<Job> cancelled;
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (stream->closed) return;
+    stream->closed = true;
+    --open_;
+    if (space_waiters_ > 0) space_.notify_all();
+    if (stream->taken && current_queue == this) return;  // the worker that has it cancels the rest
+    ++idle_waiters_;
+    idle_.wait(lock, [&] { return !stream->taken; });
+    --idle_waiters_;
+    move_jobs(*stream, cancelled);
+    if (stream->ready) {
+      ready_.erase(std::find(ready_.begin(), ready_.end(), stream));
+      stream->ready = false;
+    }
+  }
+  cancel(cancelled, kClosed);
+}
+
+void BatchQueue::move_jobs(Stream& stream, std::vector<Job>& to) {
+  for (Job& job : stream.jobs) to.push_back(std::move(job));
+  stream.jobs.clear();
+}
+
+void BatchQueue::check_open(const Stream& stream) const {
+  if (stream.closed) throw Error("this stream was closed", "an open stream", "none");
+  if (stopping_) throw Error("the batcher was shut down", "a batcher that runs", "none");
+}
+
+void BatchQueue::check_not_worker(const char* what) const {
+  if (current_queue != this) return;
+  throw Error(std::string(what) + " from a batcher's callback would wait for itself",
+              "another thread", "its worker");
+}
+
+bool BatchQueue::submit(const std::shared_ptr<Stream>& stream, Job job, bool may_block) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  check_open(*stream);
+  if (jobs_ >= options_.queue_capacity) {
+    if (!may_block) return false;
+    check_not_worker("submitting to a full queue");
+    ++space_waiters_;
+    space_.wait(lock,
+                [&] { return jobs_ < options_.queue_capacity || stopping_ || stream->closed; });
+    --space_waiters_;
+    check_open(*stream);
+  }
+  stream->jobs.push_back(std::move(job));
+  ++jobs_;
+  if (!stream->ready && !stream->taken) make_ready(stream, Clock::now());
+  // A worker that waits for more to join needs to be told only when there is enough.
+  const bool tell =
+      idle_workers_ > 0 && (ready_.size() == 1 || ready_.size() >= worth_waiting_for());
+  lock.unlock();
+  if (tell) work_.notify_one();
+  return true;
+}
+
+void BatchQueue::make_ready(const std::shared_ptr<Stream>& stream, Clock::time_point now) {
+  stream->ready = true;
+  stream->since = now;
+  ready_.push_back(stream);
+}
+
+// Of the streams that no worker has, all that a batch holds.
+size_t BatchQueue::worth_waiting_for() const {
+  const size_t free = open_ > taken_ ? open_ - taken_ : 0;
+  return std::clamp<size_t>(free, 1, static_cast<size_t>(options_.max_batch));
+}
+
+void BatchQueue::take(std::unique_lock<std::mutex>& lock,
+                      std::vector<std::shared_ptr<Stream>>& batch) {
+  batch.clear();
+  ++idle_workers_;
+  while (batch.empty()) {
+    work_.wait(lock, [&] { return !ready_.empty() || (stopping_ && jobs_ == 0); });
+    if (ready_.empty()) break;
+    const Clock::time_point until = ready_.front()->since + options_.max_delay;
+    if (!stopping_ && options_.max_delay.count() > 0 && ready_.size() < worth_waiting_for()) {
+      work_.wait_until(lock, until, [&] {
+        return stopping_ || ready_.empty() || ready_.size() >= worth_waiting_for();
+      });
+    }
+    while (!ready_.empty() && batch.size() < static_cast<size_t>(options_.max_batch)) {
+      batch.push_back(std::move(ready_.front()));
+      ready_.pop_front();
+      batch.back()->ready = false;
+      batch.back()->taken = true;
+    }
+  }
+  --idle_workers_;
+  if (!ready_.empty() && idle_workers_ > 0) work_.notify_one();
+  taken_ += batch.size();
+  if (!batch.empty()) {
+    statistics_.steps += batch.size();
+    ++statistics_.batches;
+  }
+}
+
+void BatchQueue::work(Worker& worker) {
+  current_queue = this;
+  for (;;) {
+    worker.rows.clear();
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      take(lock, worker.batch);
+      if (worker.batch.empty()) return;
+      for (const std::shared_ptr<Stream>& stream : worker.batch) {
+        const Job& job = stream->jobs.front();
+        worker.rows.push_back({.state = stream->state,
+                               .inputs = job.transfer.inputs,
+                               .outputs = job.transfer.outputs,
+                               .step = job.next_step,
+                               .error = {}});
+      }
+    }
+    worker.runner.run(worker.rows);
+    finish(worker);
+  }
+}
+
+void BatchQueue::finish(Worker& worker) {
+  const std::vector<std::shared_ptr<Stream>>& batch = worker.batch;
+  worker.through.clear();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      Job& job = batch[i]->jobs.front();
+      const bool last = ++job.next_step >= job.transfer.steps || worker.rows[i].error;
+      worker.through.push_back(last ? &job : nullptr);
+    }
+  }
+  // Before their streams go on, so that a stream's callbacks come in its order. Others may add to
+  // the lists meanwhile, which leaves references to jobs whole; only this worker takes them off.
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const Job* const job = worker.through[i];
+    std::optional<Error>& error = worker.rows[i].error;
+    if (job && job->transfer.done) job->transfer.done(error ? &*error : nullptr);
+  }
+  std::vector<Job> cancelled;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const Clock::time_point now = Clock::now();
+    taken_ -= batch.size();
+    for (size_t i = 0; i < batch.size(); ++i) {
+      Stream& stream = *batch[i];
+      stream.taken = false;
+      if (worker.through[i]) {
+        worker.done.push_back(std::move(stream.jobs.front()));
+        stream.jobs.pop_front();
+      }
+      if (stream.closed || cancelling_) {
+        move_jobs(stream, cancelled);
+      } else if (!stream.jobs.empty()) {
+        make_ready(batch[i], now);
+      }
+    }
+    count_done(worker.done.size());
+    if (idle_waiters_ > 0) idle_.notify_all();
+  }
+  worker.done.clear();  // with what callbacks hold, which may be anything
+  cancel(cancelled, cancelling() ? kShutDown : kClosed);
+}
+
+bool BatchQueue::cancelling() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return cancelling_;
+}
+
+void BatchQueue::count_done(size_t jobs) {
+  jobs_ -= jobs;
+  if (space_waiters_ > 0 && jobs > 0) space_.notify_all();
+  if (jobs_ > 0) return;
+  if (idle_waiters_ > 0) idle_.notify_all();
+  if (stopping_) work_.notify_all();
+}
+
+void BatchQueue::await_idle(std::unique_lock<std::mutex>& lock, const Stream& stream,
+                            const char* what) {
+  check_not_worker(what);
+  check_open(stream);
+  ++idle_waiters_;
+  idle_.wait(lock, [&] { return (stream.jobs.empty() && !stream.taken) || stream.closed; });
+  --idle_waiters_;
+  check_open(stream);
+}
+
+void BatchQueue::drain() {
+  check_not_worker("draining");
+  std::unique_lock<std::mutex> lock(mutex_);
+  ++idle_waiters_;
+  idle_.wait(lock, [&] { return jobs_ == 0; });
+  --idle_waiters_;
+}
+
+void BatchQueue::shutdown(Batcher::Pending pending) {
+  check_not_worker("shutting down");
+  std::vector<Job> cancelled;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+    if (pending == Batcher::Pending::cancel) {
+      // What a worker has ends with the step that is under way.
+      cancelling_ = true;
+      for (const std::shared_ptr<Stream>& stream : ready_) {
+        stream->ready = false;
+        move_jobs(*stream, cancelled);
+      }
+      ready_.clear();
+    }
+    work_.notify_all();
+    space_.notify_all();
+  }
+  cancel(cancelled, kShutDown);
+  std::call_once(joined_, [this] {
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      if (worker->thread.joinable()) worker->thread.join();
+    }
+  });
+}
+
+Batcher::Statistics BatchQueue::statistics() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return statistics_;
+}
+
+}  // namespace refrain::embed

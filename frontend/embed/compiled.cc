@@ -1,0 +1,317 @@
+#include "frontend/embed/compiled.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "frontend/driver/model.h"
+#include "frontend/driver/random_inputs.h"
+#include "frontend/embed/convert.h"
+#include "ir/builder.h"
+#include "ir/clone.h"
+#include "ir/error.h"
+#include "passes/specialize.h"
+
+namespace refrain::embed {
+namespace {
+
+std::string input_called(std::string_view name) { return "input \"" + std::string(name) + "\""; }
+
+void check_tensors(const Graph& graph) {
+  for (size_t i = 0; i < graph.input_count(); ++i) {
+    if (graph.input(i)->type().is_tensor()) continue;
+    throw Error("sessions take tensors only",
+                "a tensor for " + input_called(graph.input(i)->name()),
+                to_string(graph.input(i)->type()));
+  }
+  for (size_t i = 0; i < graph.output_count(); ++i) {
+    if (graph.output(i)->type().is_tensor()) continue;
+    throw Error("sessions give tensors only",
+                "a tensor for output \"" + graph.output_names()[i] + "\"",
+                to_string(graph.output(i)->type()));
+  }
+}
+
+// A tensor that owns what the view shows.
+TensorPtr tensor_of(const ConstView& view) {
+  Tensor tensor(element_type(view.type()), to_vector(view.extents()));
+  if (tensor.bytes() > 0) {
+    std::memcpy(tensor.raw(), view.raw(), static_cast<size_t>(tensor.bytes()));
+  }
+  return std::make_shared<const Tensor>(std::move(tensor));
+}
+
+// `tensor` broadcast to the extents, from the right, as in numpy.
+TensorPtr broadcast(const Tensor& tensor, const std::vector<int64_t>& extents,
+                    const std::string& name) {
+  Tensor wide(tensor.type(), extents);
+  const size_t rank = extents.size(), missing = rank - std::min(rank, tensor.rank());
+  std::vector<int64_t> strides(rank, 0);
+  int64_t stride = 1;
+  bool fits = tensor.rank() <= rank;
+  for (size_t i = rank; fits && i-- > missing;) {
+    const int64_t extent = tensor.extents()[i - missing];
+    fits = extent == extents[i] || extent == 1;
+    strides[i] = extent == 1 ? 0 : stride;
+    stride *= extent;
+  }
+  if (!fits) {
+    throw Error("the initial value of state \"" + name + "\" does not fit it",
+                to_string(Shape::of_extents(extents)),
+                to_string(Shape::of_extents(tensor.extents())));
+  }
+  const size_t bytes = size_of(tensor.type());
+  for (int64_t i = 0; i < wide.size(); ++i) {
+    int64_t rest = i, from = 0;
+    for (size_t k = rank; k-- > 0; rest /= extents[k]) from += rest % extents[k] * strides[k];
+    std::memcpy(static_cast<char*>(wide.raw()) + static_cast<size_t>(i) * bytes,
+                static_cast<const char*>(tensor.raw()) + static_cast<size_t>(from) * bytes, bytes);
+  }
+  return std::make_shared<const Tensor>(std::move(wide));
+}
+
+class Compiler {
+ public:
+  Compiler(const std::shared_ptr<const Model::Impl>& model, const Setup& setup, Form form,
+           int threads)
+      : setup_(setup), form_(form), made_(std::make_shared<Compiled>()) {
+    made_->model = model;
+    made_->steps = form != Form::sequence;
+    made_->options = model->executable_options(threads);
+  }
+
+  std::shared_ptr<const Compiled> run() {
+    check_setup();
+    made_->graph = clone_graph(*made_->model->graph);
+    check_tensors(*made_->graph);
+    fix_values();
+    if (made_->steps) make_steps();
+    bind_shapes();
+    lower();
+    list_ports();
+    return made_;
+  }
+
+ private:
+  Graph& graph() { return *made_->graph; }
+  bool is_fixed(size_t input) const {
+    return std::any_of(made_->fixed.begin(), made_->fixed.end(),
+                       [&](const auto& value) { return value.first == input; });
+  }
+
+  void check_setup() {
+    const std::vector<TensorInfo>& inputs = made_->model->inputs;
+    for (const auto& entry : setup_.shapes) find_name(inputs, entry.first, kNoInput);
+    for (const auto& entry : setup_.values) {
+      find_name(inputs, entry.first, kNoInput);
+      if (setup_.shapes.contains(entry.first)) {
+        throw Error(input_called(entry.first) + " has a value and a shape", "one of them", "both");
+      }
+    }
+    if (setup_.block < 1) {
+      throw Error("wrong number of steps in a block", "1 or more", std::to_string(setup_.block));
+    }
+    if (setup_.look_ahead < 0) {
+      throw Error("wrong look-ahead", "0 steps or more", std::to_string(setup_.look_ahead));
+    }
+    if (!made_->steps && (setup_.block != 1 || setup_.look_ahead != 0)) {
+      throw Error("a session for whole sequences has no blocks of steps", "prepare_step()",
+                  "prepare() with a block or a look-ahead");
+    }
+  }
+
+  void fix_values() {
+    for (const auto& [name, view] : setup_.values) {
+      const size_t i = find_name(made_->model->inputs, name, kNoInput);
+      Value* const input = graph().input(i);
+      check_view(view, data_type(input->type().element), view.extents(), input_called(name));
+      symbols_.bind(input->type(), to_vector(view.extents()), name);
+      const TensorPtr tensor = tensor_of(view);
+      Builder builder(graph().body(), graph().body().first());
+      input->replace_all_uses_with(builder.constant(tensor));
+      input->set_type(ValueType::tensor(tensor->type(), Shape::of_extents(tensor->extents())));
+      made_->fixed.emplace_back(i, tensor);
+    }
+    // Branches that these decide go, and what they hid is seen.
+    if (!made_->fixed.empty()) optimize(graph(), made_->options.limits);
+  }
+
+  void make_steps() {
+    passes::StreamOptions options{.states = made_->model->options.states};
+    const bool plain = setup_.look_ahead == 0;
+    if (!plain) {
+      options.look_ahead = setup_.look_ahead;
+      options.block = setup_.block;
+    }
+    passes::StreamForm form;
+    const passes::StreamForm* used = &form;
+    if (plain && made_->fixed.empty()) {
+      used = made_->model->stream();
+      if (!used) throw Error("this model can't be stepped: " + made_->model->streaming.why);
+    } else {
+      try {
+        form = passes::make_stream(graph(), options);
+      } catch (const Error& error) {
+        throw Error("this model can't be stepped: " + std::string(error.what()));
+      }
+    }
+    if (used->time) {
+      set_symbol(used->time->name(), setup_.block + setup_.look_ahead, "the block of steps");
+    } else if (setup_.block != 1) {
+      throw Error("one run of this model is one step", "a block of 1",
+                  std::to_string(setup_.block));
+    }
+    if (used->batch) {
+      made_->batch = used->batch->name();
+    } else if (form_ == Form::batched_steps) {
+      throw Error("streams of this model can't run as a batch: " + used->why_no_batch);
+    }
+    states_ = used->states;
+    input_axes_ = used->inputs;
+    output_axes_ = used->outputs;
+    made_->graph = used == &form ? std::move(form.graph) : clone_graph(*used->graph);
+    made_->state_infos = embed::state_infos(graph(), states_, made_->model->inputs.size(),
+                                            made_->model->outputs.size());
+  }
+
+  void set_symbol(const std::string& symbol, int64_t extent, const std::string& from) {
+    const auto found = symbols_.extents().find(symbol);
+    if (found != symbols_.extents().end() && found->second != extent) {
+      throw Error("two extents for " + symbol, std::to_string(found->second),
+                  std::to_string(extent) + " by " + from);
+    }
+    symbols_.bind(symbol, extent);
+  }
+
+  void bind_shapes() {
+    std::set<std::string> known;
+    for (size_t i = 0; i < graph().input_count(); ++i) {
+      const Shape& shape = graph().input(i)->type().shape;
+      if (!shape.ranked()) continue;
+      for (const Dim dim : shape.dims()) {
+        if (dim.is_symbol()) known.insert(dim.name());
+      }
+    }
+    for (const auto& [symbol, extent] : setup_.symbols) {
+      if (!known.contains(symbol)) {
+        throw Error("no dimension of an input is called \"" + symbol + "\"",
+                    "one of " + list_names({known.begin(), known.end()}));
+      }
+      if (extent < 0) {
+        throw Error("wrong extent of " + symbol, "0 or more", std::to_string(extent));
+      }
+      set_symbol(symbol, extent, "the setup");
+    }
+    for (const auto& [name, extents] : setup_.shapes) {
+      const Value& input = *graph().input(find_name(made_->model->inputs, name, kNoInput));
+      symbols_.bind(input.type(), to_vector(extents), name);
+    }
+    const std::string& batch = made_->batch;
+    if (!batch.empty() && !symbols_.extents().contains(batch)) symbols_.bind(batch, 1);
+    for (size_t i = 0; i < graph().input_count(); ++i) {
+      if (!is_fixed(i)) bind_shape(*graph().input(i));
+    }
+  }
+
+  void bind_shape(Value& input) {
+    const ValueType type = input.type();
+    std::vector<int64_t> extents;
+    if (const auto given = setup_.shapes.find(input.name()); given != setup_.shapes.end()) {
+      extents = to_vector(given->second);
+    } else {
+      const auto unknown = [&](Dim dim) {
+        return dim.is_unknown() || (dim.is_symbol() && !symbols_.extents().contains(dim.name()));
+      };
+      if (!type.shape.ranked() ||
+          std::any_of(type.shape.dims().begin(), type.shape.dims().end(), unknown)) {
+        throw Error("the shape of " + input_called(input.name()) + " is not known",
+                    "extents by its shape or by symbols, for " + to_string(type), "none");
+      }
+      extents = symbols_.resolve(type.shape);
+    }
+    to_extents(extents);  // that it is no larger than views can be
+    byte_count(type.element, extents);
+    input.set_type(ValueType::tensor(type.element, Shape::of_extents(extents)));
+  }
+
+  void lower() {
+    passes::specialize(graph(), symbols_.extents());
+    if (made_->options.backend == Backend::reference) {
+      made_->why = "the reference kernels allocate";
+      return;
+    }
+    simplify_bound(graph(), made_->options);
+    made_->prepared =
+        PreparedGraph::supports(graph(), &made_->why, made_->options.limits.max_iterations);
+    if (made_->prepared) {
+      return;
+    }
+    made_->why = "the graph can't be prepared as a whole: " + made_->why;
+    for (size_t i = 0; i < graph().input_count(); ++i) {
+      if (is_fixed(i) || !decides(graph().input(i))) continue;
+      made_->why += "; " + input_called(graph().input(i)->name()) +
+                    " decides shapes, branches or numbers of steps: give it a value in the setup";
+    }
+  }
+
+  void list_ports() {
+    const std::vector<TensorInfo>& inputs = made_->model->inputs;
+    const std::vector<TensorInfo>& outputs = made_->model->outputs;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const bool is_state = std::any_of(states_.begin(), states_.end(),
+                                        [&](const auto& state) { return state.input == i; });
+      if (is_state || is_fixed(i)) continue;
+      made_->inputs.push_back(port(*graph().input(i), i, input_axes_));
+      made_->input_infos.push_back(tensor_info(inputs[i].name, graph().input(i)->type()));
+    }
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      made_->outputs.push_back(port(*graph().output(i), i, output_axes_));
+      made_->output_infos.push_back(tensor_info(outputs[i].name, graph().output(i)->type()));
+    }
+    for (size_t i = 0; i < states_.size(); ++i) list_state(i);
+  }
+
+  static Port port(const Value& value, size_t index, const std::vector<passes::StreamPort>& axes) {
+    Port made;
+    made.index = index;
+    made.type = data_type(value.type().element);
+    if (index < axes.size()) made.axes = axes[index];
+    const Shape& shape = value.type().shape;
+    made.is_static = shape.is_static();
+    if (made.is_static) made.extents = to_extents(shape.extents());
+    return made;
+  }
+
+  void list_state(size_t i) {
+    const passes::StreamState& state = states_[i];
+    const ValueType& type = graph().input(state.input)->type();
+    const std::vector<int64_t> extents = type.shape.extents();
+    StatePort& made = made_->states.emplace_back();
+    made.input = state.input;
+    made.output = state.output;
+    made.type = data_type(type.element);
+    made.extents = to_extents(extents);
+    made.initial = state.initial ? broadcast(*state.initial, extents, state.name)
+                                 : std::make_shared<const Tensor>(Tensor(type.element, extents));
+    if (state.input < input_axes_.size()) made.batch_axis = input_axes_[state.input].batch_axis;
+    static_cast<TensorInfo&>(made_->state_infos[i]) = tensor_info(state.name, type);
+  }
+
+  static constexpr const char* kNoInput = "the model has no input";
+
+  const Setup& setup_;
+  const Form form_;
+  std::shared_ptr<Compiled> made_;
+  SymbolBinding symbols_;
+  std::vector<passes::StreamState> states_;
+  std::vector<passes::StreamPort> input_axes_, output_axes_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Compiled> compile(const std::shared_ptr<const Model::Impl>& model,
+                                        const Setup& setup, Form form, int threads) {
+  return Compiler(model, setup, form, threads).run();
+}
+
+}  // namespace refrain::embed
