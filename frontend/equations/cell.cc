@@ -1,0 +1,607 @@
+#include "frontend/equations/cell.h"
+
+#include <algorithm>
+
+#include "ir/clone.h"
+#include "ir/control.h"
+
+namespace refrain::equations {
+namespace {
+
+using Kind = Expression::Kind;
+
+bool assigned(const Cell& cell, const std::string& name) {
+  for (const Equation& equation : cell.equations) {
+    for (const Name& target : equation.targets) {
+      if (target.text == name) return true;
+    }
+  }
+  return false;
+}
+
+// Names in a size that are no constants: the cell's own sizes.
+void collect_sizes(const Expression& expression, const Context& context,
+                   std::vector<std::string>& sizes) {
+  if (expression.kind == Kind::name && !context.constants.contains(expression.text) &&
+      std::find(sizes.begin(), sizes.end(), expression.text) == sizes.end()) {
+    sizes.push_back(expression.text);
+  }
+  for (const ExpressionPtr& operand : expression.operands) {
+    if (operand) collect_sizes(*operand, context, sizes);
+  }
+}
+
+std::string open_shape(const Extents& extents, const std::optional<Features>& features) {
+  if (!features) return "unknown";
+  std::string text = "[";
+  for (size_t i = 0; i < features->size(); ++i) {
+    const auto value = extents.value((*features)[i]);
+    text += (i > 0 ? ", " : "") + (value ? std::to_string(*value) : "?");
+  }
+  return text + "]";
+}
+
+// The shapes of a cell's parameters and states at one use.
+struct CellShapes {
+  std::map<std::string, std::vector<int64_t>> parameters;
+  std::vector<std::vector<int64_t>> states;
+  std::map<std::string, double> sizes;
+};
+
+// A parameter with a name of its own in the file, or a part of a tensor there.
+struct Declared {
+  const ParameterSyntax* syntax;
+  size_t part;
+};
+
+std::map<std::string, Declared> declarations(const Cell& cell) {
+  std::map<std::string, Declared> result;
+  for (const ParameterSyntax& parameter : cell.parameters) {
+    for (size_t i = 0; i < parameter.names.size(); ++i) {
+      const Name& name = parameter.names[i];
+      if (!result.emplace(name.text, Declared{&parameter, i}).second) {
+        fail(name.range, "'" + name.text + "' is declared twice");
+      }
+    }
+  }
+  return result;
+}
+
+// A request for a parameter of the cell, without its shape.
+ParameterRequest request_of(const CellUse& use, const std::map<std::string, Declared>& declared,
+                            const std::string& name) {
+  ParameterRequest request;
+  request.shown = name;
+  const std::string own_suffix = use.suffix();
+  const auto at = declared.find(name);
+  if (at == declared.end() || !at->second.syntax->file_name) {
+    request.names = {joined(use.prefix, name) + own_suffix};
+    return request;
+  }
+  request.part = at->second.part;
+  request.parts = at->second.syntax->names.size();
+  const std::string& pattern = at->second.syntax->file_name->text;
+  const size_t hole = pattern.find("{}");
+  if (hole == std::string::npos) {
+    request.names = {joined(use.prefix, pattern) + own_suffix};
+    return request;
+  }
+  const auto with = [&](const std::string& layer) {
+    return joined(use.prefix, pattern.substr(0, hole) + layer + pattern.substr(hole + 2));
+  };
+  const std::string layer =
+      (use.layer.empty() ? "_l0" : use.layer) + (use.backward ? "_reverse" : "");
+  request.names = {with(layer)};
+  if (!use.numbered) request.names.push_back(with(""));
+  return request;
+}
+
+class CellRun {
+ public:
+  CellRun(Evaluator& outer, const CellUse& use, const ScanInputs& inputs)
+      : outer_(outer),
+        context_(outer.context()),
+        use_(use),
+        cell_(use.cell),
+        inputs_(inputs),
+        declared_(declarations(use.cell)) {}
+
+  ScanResults run() {
+    check();
+    infer();
+    build_body();
+    return add_scan();
+  }
+
+ private:
+  // --- the body's region ---
+
+  // Arguments come in the order in which the body asks for them; add_scan sorts them by role.
+  class Body final : public Evaluator {
+   public:
+    Body(CellRun& run, Region& region) : Evaluator(run.context_, region), run_(run) {}
+
+    Value* weight(const Weight& weight, bool transposed) override {
+      return run_.captured(run_.outer_.weight(weight, transposed), weight.name);
+    }
+    std::string function_prefix(const std::string& function) override {
+      const int use = ++functions_[function];
+      return joined(run_.use_.prefix, function) + (use > 1 ? "_" + std::to_string(use) : "");
+    }
+    std::string name_suffix() const override { return run_.use_.suffix(); }
+
+    // Values by name; without one: poisoned.
+    std::map<std::string, std::optional<Operand>> names;
+
+   protected:
+    Operand lookup(const std::string& name, Range range) override {
+      if (const auto at = names.find(name); at != names.end()) {
+        if (!at->second) throw Poisoned{};
+        return *at->second;
+      }
+      if (const auto size = run_.shapes_.sizes.find(name); size != run_.shapes_.sizes.end()) {
+        return size->second;
+      }
+      if (const auto constant = context_.constants.find(name);
+          constant != context_.constants.end()) {
+        return constant->second;
+      }
+      if (assigned(run_.cell_, name)) {
+        fail(range, "'" + name + "' is used before its equation",
+             "if it is a state, name it in the cell's first line: " + name + "[...]");
+      }
+      const auto& known = function_names();
+      if (std::find(known.begin(), known.end(), name) != known.end()) {
+        fail(range, "the function '" + name + "' without arguments", "expected " + name + "(...)");
+      }
+      return run_.parameter(name, range);
+    }
+
+   private:
+    CellRun& run_;
+    std::map<std::string, int> functions_;
+  };
+
+  Value* captured(Value* outside, const std::string& name) {
+    const auto [at, added] = captures_.emplace(outside, nullptr);
+    if (added) {
+      at->second = scratch_.add_argument(outside->type(), name);
+      captured_.push_back(outside);
+    }
+    return at->second;
+  }
+
+  Operand parameter(const std::string& name, Range range) {
+    const auto shape = shapes_.parameters.find(name);
+    if (shape == shapes_.parameters.end()) {
+      fail(range, "the shape of '" + name + "' is not known",
+           "declare it: param " + name + ": f32[...]");
+    }
+    ParameterRequest request = request_of(use_, declared_, name);
+    request.shape = shape->second;
+    request.element = context_.real;
+    request.use = range;
+    return context_.parameters.get(request);
+  }
+
+  // --- checks ---
+
+  void check() const {
+    context_.charge(cell_.range.end - cell_.range.begin + text_size(), use_.range);
+    std::set<std::string> names;
+    const auto add = [&](const Name& name) {
+      if (!names.insert(name.text).second) {
+        fail(name.range, "'" + name.text + "' is in the cell's first line twice");
+      }
+    };
+    for (const Name& name : cell_.inputs) add(name);
+    for (const State& state : cell_.states) add(state.name);
+    for (const Name& name : cell_.given) add(name);
+    const auto count = [&](size_t expected, size_t found, const char* what) {
+      if (expected == found) return;
+      fail(use_.range, "cell '" + cell_.name.text + "' has " + std::to_string(expected) + " " +
+                           what + ", and here are " + std::to_string(found));
+    };
+    count(cell_.inputs.size(), inputs_.scanned.size(), "inputs");
+    count(cell_.given.size(), inputs_.given.size(), "given values");
+    if (!inputs_.initial.empty()) {
+      count(cell_.states.size(), inputs_.initial.size(), "states");
+    }
+    if (cell_.equations.empty()) fail(cell_.range, "a cell without equations");
+    for (const State& state : cell_.states) {
+      if (!assigned(cell_, state.name.text)) {
+        fail(state.name.range, "no equation gives the next value of state '" + state.name.text +
+                                   "'");
+      }
+    }
+  }
+
+  size_t text_size() const {
+    return cell_.equations.empty() ? 0
+                                   : cell_.equations.back().range.end - cell_.range.begin;
+  }
+
+  // --- shapes ---
+
+  void infer() {
+    std::map<std::string, double> constants;
+    for (const auto& [name, value] : context_.constants) {
+      if (const auto* number = std::get_if<double>(&value)) constants[name] = *number;
+    }
+    CellInference inference(cell_, constants);
+    Extents& extents = inference.extents();
+    std::vector<std::string> sizes;
+    for (const State& state : cell_.states) {
+      if (!state.size) continue;
+      for (const ExpressionPtr& size : *state.size) collect_sizes(*size, context_, sizes);
+    }
+    if (use_.sizes.size() > sizes.size() && !use_.sizes.empty()) {
+      fail(use_.range, "cell '" + cell_.name.text + "' has " + std::to_string(sizes.size()) +
+                           " open sizes, and here are " + std::to_string(use_.sizes.size()));
+    }
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      inference.set_size(sizes[i], i < use_.sizes.size() ? extents.constant(use_.sizes[i])
+                                                         : extents.fresh());
+    }
+    const auto features_of = [&](const Tensored& x) {
+      Features features;
+      for (Dim dim : x.features().dims()) {
+        features.push_back(dim.is_constant() ? extents.constant(dim.extent()) : extents.fresh());
+      }
+      return features;
+    };
+    for (size_t i = 0; i < cell_.inputs.size(); ++i) {
+      inference.set(cell_.inputs[i].text, {features_of(inputs_.scanned[i]), false});
+    }
+    for (size_t i = 0; i < cell_.given.size(); ++i) {
+      inference.set(cell_.given[i].text, {features_of(inputs_.given[i]), inputs_.given[i].time});
+    }
+    std::vector<Features> states;
+    for (size_t i = 0; i < cell_.states.size(); ++i) {
+      Features features;
+      if (cell_.states[i].size) {
+        for (const ExpressionPtr& size : *cell_.states[i].size) {
+          features.push_back(inference.extent(*size));
+        }
+      } else if (!inputs_.initial.empty()) {
+        features = features_of(inputs_.initial[i]);
+      } else {
+        features.push_back(extents.fresh());
+      }
+      if (!inputs_.initial.empty()) {
+        const Features given = features_of(inputs_.initial[i]);
+        for (size_t k = 0; given.size() == features.size() && k < given.size(); ++k) {
+          extents.unify(features[k], given[k]);
+        }
+      }
+      inference.set(cell_.states[i].name.text, {features, false});
+      states.push_back(std::move(features));
+    }
+    std::vector<std::pair<std::string, Features>> declared;
+    for (const ParameterSyntax& parameter : cell_.parameters) {
+      if (!parameter.type) continue;
+      Features features;
+      for (const Axis& axis : parameter.type->axes) {
+        if (axis.extent) {
+          features.push_back(inference.extent(*axis.extent));
+        } else {
+          Expression name;
+          name.kind = Kind::name;
+          name.text = axis.name.text;
+          features.push_back(inference.extent(name));
+        }
+      }
+      inference.set(parameter.names[0].text, {features, false});
+      declared.emplace_back(parameter.names[0].text, std::move(features));
+    }
+    inference.set_known([&](const std::string& name) {
+      const ParameterRequest request = request_of(use_, declared_, name);
+      return context_.parameters.shape(request.names, request.parts);
+    });
+    inference.run();
+
+    for (size_t i = 0; i < states.size(); ++i) {
+      const auto shape = known(extents, states[i]);
+      if (!shape) {
+        const std::string& name = cell_.states[i].name.text;
+        fail(use_.range, "the size of state '" + name + "' is not known",
+             sizes.empty() ? "write it in the cell's first line: " + name + "[64]"
+                           : "write it here: " + cell_.name.text + "(64)");
+      }
+      shapes_.states.push_back(*shape);
+    }
+    for (auto& [name, features] : declared) {
+      if (const auto shape = known(extents, features)) shapes_.parameters[name] = *shape;
+    }
+    for (const auto& [name, parameter] : inference.parameters()) {
+      const auto shape = parameter.features ? known(extents, *parameter.features) : std::nullopt;
+      if (shape) {
+        shapes_.parameters[name] = *shape;
+      } else if (!assigned(cell_, name) && !is_function(name)) {
+        context_.add({parameter.first_use,
+                      "the shape of '" + name + "' does not follow from the equations: " +
+                          open_shape(extents, parameter.features),
+                      "declare it: param " + name + ": f32[...]"});
+        shapes_failed_ = true;
+      }
+    }
+    for (const std::string& size : sizes) {
+      Expression name;
+      name.kind = Kind::name;
+      name.text = size;
+      if (const auto value = extents.value(inference.extent(name))) {
+        shapes_.sizes[size] = static_cast<double>(*value);
+      }
+    }
+    if (shapes_failed_) throw Poisoned{};
+  }
+
+  static bool is_function(const std::string& name) {
+    const auto& known = function_names();
+    return std::find(known.begin(), known.end(), name) != known.end();
+  }
+
+  static std::optional<std::vector<int64_t>> known(const Extents& extents,
+                                                   const Features& features) {
+    std::vector<int64_t> shape;
+    for (const Extents::Id id : features) {
+      const auto value = extents.value(id);
+      if (!value) return std::nullopt;
+      shape.push_back(*value);
+    }
+    return shape;
+  }
+
+  // --- the body ---
+
+  // The type of one step of a sequence, or of a state.
+  ValueType step_type(const Tensored& x) const {
+    std::vector<Dim> dims = x.value->type().shape.dims();
+    if (x.time) dims.erase(dims.begin() + outer_.algebra().time_axis(x));
+    return ValueType::tensor(x.element(), Shape(std::move(dims)));
+  }
+
+  void build_body() {
+    Algebra& outside = outer_.algebra();
+    for (const auto* list : {&inputs_.scanned, &inputs_.initial, &inputs_.given}) {
+      for (const Tensored& x : *list) {
+        if (x.batch && !like_.batch) like_ = x;
+      }
+    }
+    Body body(*this, scratch_);
+    const TensorPtr zero = std::make_shared<const Tensor>(Tensor::scalar(context_.real, 0));
+    for (size_t i = 0; i < cell_.states.size(); ++i) {
+      initial_.push_back(initial_state(i, zero));
+      Value* const state =
+          scratch_.add_argument(state_type(i, initial_[i]), cell_.states[i].name.text);
+      body.names[cell_.states[i].name.text] = Tensored{state, false, like_.batch};
+    }
+    for (size_t i = 0; i < cell_.inputs.size(); ++i) {
+      const Tensored& x = inputs_.scanned[i];
+      if (!x.time) fail(use_.range, "what is scanned has no time axis");
+      Value* const slice = scratch_.add_argument(step_type(x), cell_.inputs[i].text);
+      body.names[cell_.inputs[i].text] = Tensored{slice, false, x.batch};
+    }
+    for (size_t i = 0; i < cell_.given.size(); ++i) {
+      const Tensored& x = inputs_.given[i];
+      Value* const value = captured(x.value, cell_.given[i].text);
+      body.names[cell_.given[i].text] = Tensored{value, x.time, x.batch};
+    }
+    bool failed = false;
+    for (const Equation& equation : cell_.equations) {
+      try {
+        add_equation(body, equation);
+      } catch (const Failure& failure) {
+        context_.add(failure.problem);
+        failed = true;
+        poison(body, equation);
+      } catch (const Poisoned&) {
+        failed = true;
+        poison(body, equation);
+      }
+    }
+    if (failed) throw Poisoned{};
+    std::vector<Value*> results;
+    for (const State& state : cell_.states) {
+      results.push_back(std::get<Tensored>(*body.names.at(state.name.text)).value);
+    }
+    if (outputs_.empty()) {
+      if (cell_.states.empty()) fail(cell_.range, "a cell without a state and without an `O:`");
+      const std::string& first = cell_.states[0].name.text;
+      outputs_.emplace_back(first, std::get<Tensored>(*body.names.at(first)));
+    }
+    for (auto& [name, output] : outputs_) {
+      if (output.time) {
+        fail(use_.range, "the output '" + name + "' has a time axis of its own");
+      }
+      output = body.algebra().expanded(output, Tensored{like_.value, false, like_.batch});
+      results.push_back(output.value);
+    }
+    body.builder().set_node_name({});
+    body.builder().yield(results);
+    (void)outside;
+  }
+
+  Tensored initial_state(size_t i, const TensorPtr& zero) {
+    Algebra& algebra = outer_.algebra();
+    const std::vector<int64_t>& shape = shapes_.states[i];
+    if (inputs_.initial.empty()) return algebra.filled(zero, like_, shape);
+    Tensored x = inputs_.initial[i];
+    const Range range = inputs_.initial_ranges[i];
+    const std::string& name = cell_.states[i].name.text;
+    if (x.time) {
+      fail(range, "the initial state '" + name + "' has a time axis",
+           "expected one value a sequence, last(...) for example");
+    }
+    if (x.features() != Shape::of_extents(shape)) {
+      fail(range, "the initial state '" + name + "' is " + describe_features(x) +
+                      ", and the state " + to_string(Shape::of_extents(shape)));
+    }
+    if (like_.batch && !x.batch) {
+      Tensored step = like_;
+      if (step.time) step = algebra.index(step, true, 0, range);
+      x = algebra.expanded(x, step);
+    }
+    return x;
+  }
+
+  ValueType state_type(size_t i, const Tensored& initial) const {
+    std::vector<Dim> dims;
+    if (like_.batch) {
+      dims.push_back(like_.value->type().shape[static_cast<size_t>(
+          outer_.algebra().batch_axis(like_))]);
+    }
+    for (int64_t extent : shapes_.states[i]) dims.emplace_back(extent);
+    return ValueType::tensor(initial.element(), Shape(std::move(dims)));
+  }
+
+  static void poison(Body& body, const Equation& equation) {
+    for (const Name& target : equation.targets) body.names[target.text] = std::nullopt;
+  }
+
+  void add_equation(Body& body, const Equation& equation) {
+    const std::string target = equation.targets.empty() ? "" : equation.targets[0].text;
+    body.builder().set_node_name(target);
+    Tensored value = body.tensor(*equation.value.expression);
+    if (!target.empty()) {
+      const auto state =
+          std::find_if(cell_.states.begin(), cell_.states.end(),
+                       [&](const State& candidate) { return candidate.name.text == target; });
+      if (state != cell_.states.end()) {
+        value = next_state(body, static_cast<size_t>(state - cell_.states.begin()), value,
+                           equation);
+      } else if (equation.label == Equation::Label::recurrence) {
+        fail(equation.targets[0].range, "'" + target + "' is not a state of the cell",
+             "states are in the cell's first line");
+      }
+      if (!assigned_.insert(target).second) {
+        fail(equation.targets[0].range, "'" + target + "' has two equations",
+             state == cell_.states.end() ? "" : "a state has one, which gives its next value");
+      }
+      const bool fixed = body.names.contains(target) && state == cell_.states.end();
+      if (fixed) {
+        fail(equation.targets[0].range, "'" + target + "' is given to the cell and has no equation");
+      }
+      if (!value.value->is_argument() && value.value->name().empty()) {
+        value.value->set_name(target);
+      }
+      body.names[target] = value;
+    }
+    if (equation.label == Equation::Label::output) {
+      std::string name = target;
+      if (name.empty() && equation.value.expression->kind == Kind::name) {
+        name = equation.value.expression->text;
+      }
+      outputs_.emplace_back(name.empty() ? "output" : name, value);
+    }
+  }
+
+  Tensored next_state(Body& body, size_t i, Tensored value, const Equation& equation) {
+    const ValueType& type = scratch_.argument(i)->type();
+    const Range range = equation.value.expression->range;
+    const std::string& name = cell_.states[i].name.text;
+    const Shape shape = Shape::of_extents(shapes_.states[i]);
+    if (value.time) fail(range, "the next value of state '" + name + "' has a time axis");
+    const bool fits = [&] {
+      if (value.rank() > shape.rank()) return false;
+      for (size_t k = 0; k < value.rank(); ++k) {
+        const Dim dim = value.features()[k], wanted = shape[shape.rank() - value.rank() + k];
+        if (dim != wanted && !(value.rank() == 0)) return false;
+      }
+      return value.rank() == shape.rank() || value.rank() == 0;
+    }();
+    if (!fits) {
+      fail(range, "the next value of state '" + name + "' is " + describe_features(value) +
+                      ", and the state " + to_string(shape));
+    }
+    if (value.element() != type.element) {
+      fail(range, "the next value of state '" + name + "' is " +
+                      std::string(refrain::name(value.element())) + ", and the state " +
+                      std::string(refrain::name(type.element)));
+    }
+    const Tensored state{scratch_.argument(i), false, like_.batch};
+    if (value.rank() < shape.rank()) {
+      // A scalar for all elements.
+      const Tensored zero = body.algebra().elementwise(
+          Op::mul, state, body.algebra().scalar(type.element, 0), "state", range);
+      value = body.algebra().elementwise(Op::add, zero, value, "state", range);
+    }
+    value = body.algebra().expanded(value, state);
+    if (!refines(value.value->type(), type)) {
+      fail(range, "the next value of state '" + name + "' is " + to_string(value.value->type()) +
+                      ", and the state " + to_string(type));
+    }
+    return value;
+  }
+
+  // --- the scan ---
+
+  ScanResults add_scan() {
+    ScanSpec spec;
+    auto body = std::make_unique<Region>();
+    const size_t states = cell_.states.size(), inputs = cell_.inputs.size();
+    // Arguments of the scratch region: states, slices, then captures.
+    std::vector<Value*> arguments(scratch_.argument_count());
+    const auto add = [&](size_t i) {
+      const Value* const argument = scratch_.argument(i);
+      arguments[i] = body->add_argument(argument->type(), argument->name());
+    };
+    for (size_t i = 0; i < captured_.size(); ++i) add(states + inputs + i);
+    for (size_t i = 0; i < states + inputs; ++i) add(i);
+    Builder inner(*body);
+    inner.yield(inline_region(scratch_, arguments, *body, nullptr));
+
+    Algebra& algebra = outer_.algebra();
+    spec.invariants = captured_;
+    for (const Tensored& state : initial_) spec.states.push_back(state.value);
+    for (const Tensored& x : inputs_.scanned) {
+      spec.scanned.push_back(x.value);
+      spec.scan_slots.push_back({algebra.time_axis(x), inputs_.reverse});
+    }
+    if (inputs_.lengths) spec.lengths = inputs_.lengths->value;
+    for (const auto& [name, output] : outputs_) {
+      const Tensored whole{nullptr, true, output.batch};
+      spec.stack_slots.push_back({algebra.time_axis(whole), inputs_.reverse});
+    }
+    const Node* const node = algebra.builder().scan(spec, std::move(body));
+    ScanResults results;
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      results.outputs.push_back({node->result(states + i), true, outputs_[i].second.batch});
+      results.names.push_back(outputs_[i].first);
+    }
+    for (size_t i = 0; i < states; ++i) {
+      results.finals.push_back({node->result(i), false, like_.batch});
+      results.names.push_back(cell_.states[i].name.text);
+    }
+    return results;
+  }
+
+  Evaluator& outer_;
+  Context& context_;
+  const CellUse& use_;
+  const Cell& cell_;
+  const ScanInputs& inputs_;
+  std::map<std::string, Declared> declared_;
+  CellShapes shapes_;
+  bool shapes_failed_ = false;
+  Tensored like_;  // some value with a batch axis, if there is one
+  std::vector<Tensored> initial_;
+  Region scratch_;
+  std::map<Value*, Value*> captures_;  // from values outside to arguments
+  std::vector<Value*> captured_;
+  std::set<std::string> assigned_;
+  std::vector<std::pair<std::string, Tensored>> outputs_;
+};
+
+}  // namespace
+
+std::string CellUse::suffix() const {
+  if (!numbered) return {};
+  return (layer.empty() ? "_l0" : layer) + (backward ? "_reverse" : "");
+}
+
+ScanResults run_cell(Evaluator& evaluator, const CellUse& use, const ScanInputs& inputs) {
+  return CellRun(evaluator, use, inputs).run();
+}
+
+}  // namespace refrain::equations

@@ -1,0 +1,24 @@
+// One cell with its sizes, parameters and body: a scan, or a decoder's loop.
+#pragma once
+
+#include "frontend/equations/scan.h"
+
+namespace refrain::equations {
+
+// Where a cell is used.
+struct CellUse {
+  const Cell& cell;
+  Range range;                 // of the use
+  std::vector<int64_t> sizes;  // given there; fewer than the cell has: open
+  std::string prefix;          // of parameters
+  std::string layer;           // "", "_l0", "_l1_l0"
+  bool backward = false;       // in a bidirectional machine, the way back
+  bool numbered = false;       // in a stack or a bidirectional machine
+
+  // What names of parameters end in.
+  std::string suffix() const;
+};
+
+ScanResults run_cell(Evaluator& evaluator, const CellUse& use, const ScanInputs& inputs);
+
+}  // namespace refrain::equations
