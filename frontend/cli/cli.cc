@@ -25,8 +25,9 @@ void add_limit_options(CLI::App& command, LimitOptions& options) {
 
 void add_model_option(CLI::App& command, std::string& path) {
   command
-      .add_option("MODEL", path,
-                  "An .onnx file, or a graph in the text form (`refrain compile -o`)")
+      .add_option(
+          "MODEL", path,
+          "An .onnx file, equations (.rfn), or a graph in the text form (`refrain compile -o`)")
       ->required();
 }
 

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "frontend/cli/cli.h"
+#include "frontend/equations/source.h"
 
 namespace {
 
@@ -32,6 +33,7 @@ int run(int argc, char** argv) {
   refrain::cli::add_run(app, action);
   refrain::cli::add_verify(app, action);
   refrain::cli::add_bench(app, action);
+  refrain::cli::add_format(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
@@ -53,6 +55,10 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
+  } catch (const refrain::equations::TextError& error) {
+    // As compilers print it, so that editors find the place.
+    fmt::print(stderr, "{}\n", error.what());
+    return refrain::cli::kBadInput;
   } catch (const std::bad_alloc&) {
     return fail("out of memory");
   } catch (const std::exception& error) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <streambuf>
 
+#include "frontend/equations/load.h"
 #include "frontend/io/file.h"
 #include "frontend/onnx/import.h"
 #include "ir/error.h"
@@ -39,6 +40,16 @@ bool holds_text_form(std::istream& in) {
   return false;
 }
 
+// True if the file begins with a statement of the description language. Only for files that do not
+// call themselves .onnx, which may begin with any bytes.
+bool holds_equations(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string beginning(4096, '\0');
+  in.read(beginning.data(), static_cast<std::streamsize>(beginning.size()));
+  beginning.resize(static_cast<size_t>(in.gcount()));
+  return equations::looks_like_equations(beginning);
+}
+
 }  // namespace
 
 LoadedModel load_model(const std::string& path, int64_t max_bytes) {
@@ -52,8 +63,12 @@ LoadedModel load_model(const std::string& path, int64_t max_bytes) {
     onnx_import::Imported imported = onnx_import::import_file(path, {.max_bytes = max_bytes});
     return {std::move(imported.graph), std::move(imported.warnings)};
   }
+  if (std::filesystem::path(path).extension() == ".rfn" || holds_equations(path)) {
+    return {equations::load_file(path, {.folder = {}, .max_bytes = max_bytes}), {}};
+  }
   throw Error("not a model that this version reads",
-              "an .onnx file, or a file that holds the text form of a graph (`graph @name ...`)",
+              "an .onnx file, an .rfn file of equations, or a file that holds the text form of a "
+              "graph (`graph @name ...`)",
               "neither")
       .in_file(path);
 }

@@ -22,7 +22,8 @@ struct LoadedModel {
 };
 
 // Reads a model: the text form of a graph, recognised by its content whatever the file is called,
-// or an .onnx file. Throws Error with the file; onnx_import::UnsupportedError if nothing but
+// an .onnx file, or equations (an .rfn file, or one whose first word is a statement of the
+// language). Throws Error with the file; onnx_import::UnsupportedError if nothing but
 // support is missing.
 LoadedModel load_model(const std::string& path, int64_t max_bytes = kDefaultMaxBytes);
 

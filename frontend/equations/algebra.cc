@@ -158,8 +158,10 @@ Value* Algebra::batch_extent(const Tensored& like) {
 
 Tensored Algebra::filled(TensorPtr scalar, const Tensored& like,
                          const std::vector<int64_t>& features) {
-  Value* shape = builder_.ints(features);
-  if (like.batch) {
+  Value* shape = nullptr;
+  if (!like.batch) {
+    shape = builder_.ints(features);
+  } else {
     const Dim batch = like.value->type().shape[static_cast<size_t>(batch_axis(like))];
     std::vector<Dim> dims = {batch};
     for (int64_t extent : features) dims.emplace_back(extent);
@@ -168,8 +170,8 @@ Tensored Algebra::filled(TensorPtr scalar, const Tensored& like,
     } else if (batch.is_constant()) {
       shape = builder_.ints(Shape(dims).extents());
     } else {
-      shape = builder_.op(Op::concat, {batch_extent(like), shape},
-                          {{AttributeName::axis, int64_t{0}}});
+      shape =
+          builder_.op(Op::concat, {batch_extent(like), shape}, {{AttributeName::axis, int64_t{0}}});
     }
   }
   Value* const value = builder_.op(Op::fill, {shape}, {{AttributeName::value, std::move(scalar)}});
@@ -184,16 +186,11 @@ Tensored Algebra::expanded(const Tensored& x, const Tensored& like) {
   const auto add = [&](bool wanted, bool mine, int64_t own_axis, int64_t other_axis) {
     if (!wanted) return;
     const int64_t axis = mine ? own_axis : other_axis;
-    extents.push_back(
-        builder_.op(Op::shape, {mine ? x.value : like.value},
-                    {{AttributeName::start, axis}, {AttributeName::end, axis + 1}}));
+    extents.push_back(builder_.op(Op::shape, {mine ? x.value : like.value},
+                                  {{AttributeName::start, axis}, {AttributeName::end, axis + 1}}));
   };
-  const auto add_time = [&] {
-    add(time, x.time, time_axis(x), time_axis(like));
-  };
-  const auto add_batch = [&] {
-    add(batch, x.batch, batch_axis(x), batch_axis(like));
-  };
+  const auto add_time = [&] { add(time, x.time, time_axis(x), time_axis(like)); };
+  const auto add_batch = [&] { add(batch, x.batch, batch_axis(x), batch_axis(like)); };
   if (batch_first_) {
     add_batch();
     add_time();
@@ -207,8 +204,7 @@ Tensored Algebra::expanded(const Tensored& x, const Tensored& like) {
   }
   Value* const shape =
       builder_.create(Op::concat, extents, {{AttributeName::axis, int64_t{0}}})->result();
-  Value* const result =
-      builder_.op(Op::expand, {aligned(x, time, batch, x.rank()), shape});
+  Value* const result = builder_.op(Op::expand, {aligned(x, time, batch, x.rank()), shape});
   // Extents that a shape node tells are not known to inference; these are.
   std::vector<Dim> dims;
   const auto dim = [&](bool mine, int64_t own_axis, int64_t other_axis) {
@@ -228,7 +224,8 @@ Tensored Algebra::expanded(const Tensored& x, const Tensored& like) {
     time_dim();
     batch_dim();
   }
-  for (Dim feature : x.features().dims()) dims.push_back(feature);
+  const Shape features = x.features();
+  for (Dim feature : features.dims()) dims.push_back(feature);
   result->set_type(ValueType::tensor(x.element(), Shape(std::move(dims))));
   return {result, time, batch};
 }
@@ -241,9 +238,9 @@ Tensored Algebra::concat(const std::vector<Tensored>& parts, Range range) {
     }
     if (part.rank() != parts[0].rank()) misfit(parts[0], part, "the concatenation", range);
     if (part.element() != parts[0].element()) {
-      fail(range, "types do not fit in the concatenation: " +
-                      std::string(name(parts[0].element())) + " and " +
-                      std::string(name(part.element())));
+      fail(range,
+           "types do not fit in the concatenation: " + std::string(name(parts[0].element())) +
+               " and " + std::string(name(part.element())));
     }
     for (size_t i = 0; i + 1 < part.rank(); ++i) {
       if (provably_different(part.features()[i], parts[0].features()[i])) {
@@ -387,13 +384,13 @@ Value* Algebra::to_channels(const Tensored& x, Range range) {
   Value* value = x.rank() == 0 ? unsqueezed(x.value, {-1}) : x.value;
   if (!x.batch) value = unsqueezed(value, {batch_first_ ? 0 : 1});
   // From [time, batch, features] or [batch, time, features].
-  return builder_.transpose(value, batch_first_ ? std::vector<int64_t>{0, 2, 1}
-                                                : std::vector<int64_t>{1, 2, 0});
+  return builder_.transpose(
+      value, batch_first_ ? std::vector<int64_t>{0, 2, 1} : std::vector<int64_t>{1, 2, 0});
 }
 
 Tensored Algebra::from_channels(Value* channels, const Tensored& like, bool keep_scalar) {
-  Value* value = builder_.transpose(channels, batch_first_ ? std::vector<int64_t>{0, 2, 1}
-                                                           : std::vector<int64_t>{2, 0, 1});
+  Value* value = builder_.transpose(
+      channels, batch_first_ ? std::vector<int64_t>{0, 2, 1} : std::vector<int64_t>{2, 0, 1});
   if (!like.batch) value = builder_.squeeze(value, {batch_first_ ? 0 : 1});
   if (keep_scalar && like.rank() == 0) value = builder_.squeeze(value, {-1});
   return {value, true, like.batch};

@@ -10,24 +10,26 @@ namespace {
 
 using Kind = Expression::Kind;
 
-bool assigned(const Cell& cell, const std::string& name) {
+constexpr size_t kMaxStates = 256, kMaxSizes = 64;
+
+std::set<std::string> targets_of(const Cell& cell) {
+  std::set<std::string> targets;
   for (const Equation& equation : cell.equations) {
-    for (const Name& target : equation.targets) {
-      if (target.text == name) return true;
-    }
+    for (const Name& target : equation.targets) targets.insert(target.text);
   }
-  return false;
+  return targets;
 }
 
 // Names in a size that are no constants: the cell's own sizes.
-void collect_sizes(const Expression& expression, const Context& context,
+void collect_sizes(const Expression& expression, const std::map<std::string, Operand>& constants,
                    std::vector<std::string>& sizes) {
-  if (expression.kind == Kind::name && !context.constants.contains(expression.text) &&
+  if (expression.kind == Kind::name && !constants.contains(expression.text) &&
       std::find(sizes.begin(), sizes.end(), expression.text) == sizes.end()) {
+    if (sizes.size() == kMaxSizes) fail(expression.range, "a cell of too many sizes");
     sizes.push_back(expression.text);
   }
   for (const ExpressionPtr& operand : expression.operands) {
-    if (operand) collect_sizes(*operand, context, sizes);
+    if (operand) collect_sizes(*operand, constants, sizes);
   }
 }
 
@@ -104,7 +106,10 @@ class CellRun {
         use_(use),
         cell_(use.cell),
         inputs_(inputs),
-        declared_(declarations(use.cell)) {}
+        declared_(declarations(use.cell)),
+        targets_(targets_of(use.cell)) {
+    if (!use.built_in) constants_ = context_.constants;
+  }
 
   ScanResults run() {
     check();
@@ -142,11 +147,10 @@ class CellRun {
       if (const auto size = run_.shapes_.sizes.find(name); size != run_.shapes_.sizes.end()) {
         return size->second;
       }
-      if (const auto constant = context_.constants.find(name);
-          constant != context_.constants.end()) {
+      if (const auto constant = run_.constants_.find(name); constant != run_.constants_.end()) {
         return constant->second;
       }
-      if (assigned(run_.cell_, name)) {
+      if (run_.targets_.contains(name)) {
         fail(range, "'" + name + "' is used before its equation",
              "if it is a state, name it in the cell's first line: " + name + "[...]");
       }
@@ -188,6 +192,9 @@ class CellRun {
 
   void check() const {
     context_.charge(cell_.range.end - cell_.range.begin + text_size(), use_.range);
+    if (cell_.states.size() > kMaxStates) {
+      fail(cell_.range, "a cell of too many states", "expected at most 256");
+    }
     std::set<std::string> names;
     const auto add = [&](const Name& name) {
       if (!names.insert(name.text).second) {
@@ -209,23 +216,22 @@ class CellRun {
     }
     if (cell_.equations.empty()) fail(cell_.range, "a cell without equations");
     for (const State& state : cell_.states) {
-      if (!assigned(cell_, state.name.text)) {
-        fail(state.name.range, "no equation gives the next value of state '" + state.name.text +
-                                   "'");
+      if (!targets_.contains(state.name.text)) {
+        fail(state.name.range,
+             "no equation gives the next value of state '" + state.name.text + "'");
       }
     }
   }
 
   size_t text_size() const {
-    return cell_.equations.empty() ? 0
-                                   : cell_.equations.back().range.end - cell_.range.begin;
+    return cell_.equations.empty() ? 0 : cell_.equations.back().range.end - cell_.range.begin;
   }
 
   // --- shapes ---
 
   void infer() {
     std::map<std::string, double> constants;
-    for (const auto& [name, value] : context_.constants) {
+    for (const auto& [name, value] : constants_) {
       if (const auto* number = std::get_if<double>(&value)) constants[name] = *number;
     }
     CellInference inference(cell_, constants);
@@ -233,19 +239,20 @@ class CellRun {
     std::vector<std::string> sizes;
     for (const State& state : cell_.states) {
       if (!state.size) continue;
-      for (const ExpressionPtr& size : *state.size) collect_sizes(*size, context_, sizes);
+      for (const ExpressionPtr& size : *state.size) collect_sizes(*size, constants_, sizes);
     }
     if (use_.sizes.size() > sizes.size() && !use_.sizes.empty()) {
       fail(use_.range, "cell '" + cell_.name.text + "' has " + std::to_string(sizes.size()) +
                            " open sizes, and here are " + std::to_string(use_.sizes.size()));
     }
     for (size_t i = 0; i < sizes.size(); ++i) {
-      inference.set_size(sizes[i], i < use_.sizes.size() ? extents.constant(use_.sizes[i])
-                                                         : extents.fresh());
+      inference.set_size(sizes[i],
+                         i < use_.sizes.size() ? extents.constant(use_.sizes[i]) : extents.fresh());
     }
     const auto features_of = [&](const Tensored& x) {
       Features features;
-      for (Dim dim : x.features().dims()) {
+      const Shape shape = x.features();
+      for (Dim dim : shape.dims()) {
         features.push_back(dim.is_constant() ? extents.constant(dim.extent()) : extents.fresh());
       }
       return features;
@@ -317,7 +324,7 @@ class CellRun {
       const auto shape = parameter.features ? known(extents, *parameter.features) : std::nullopt;
       if (shape) {
         shapes_.parameters[name] = *shape;
-      } else if (!assigned(cell_, name) && !is_function(name)) {
+      } else if (!targets_.contains(name) && !is_function(name)) {
         context_.add({parameter.first_use,
                       "the shape of '" + name + "' does not follow from the equations: " +
                           open_shape(extents, parameter.features),
@@ -362,7 +369,6 @@ class CellRun {
   }
 
   void build_body() {
-    Algebra& outside = outer_.algebra();
     for (const auto* list : {&inputs_.scanned, &inputs_.initial, &inputs_.given}) {
       for (const Tensored& x : *list) {
         if (x.batch && !like_.batch) like_ = x;
@@ -375,12 +381,14 @@ class CellRun {
       Value* const state =
           scratch_.add_argument(state_type(i, initial_[i]), cell_.states[i].name.text);
       body.names[cell_.states[i].name.text] = Tensored{state, false, like_.batch};
+      inner_like_ = {state, false, like_.batch};
     }
     for (size_t i = 0; i < cell_.inputs.size(); ++i) {
       const Tensored& x = inputs_.scanned[i];
       if (!x.time) fail(use_.range, "what is scanned has no time axis");
       Value* const slice = scratch_.add_argument(step_type(x), cell_.inputs[i].text);
       body.names[cell_.inputs[i].text] = Tensored{slice, false, x.batch};
+      if (!inner_like_.batch) inner_like_ = {slice, false, x.batch};
     }
     for (size_t i = 0; i < cell_.given.size(); ++i) {
       const Tensored& x = inputs_.given[i];
@@ -414,12 +422,11 @@ class CellRun {
       if (output.time) {
         fail(use_.range, "the output '" + name + "' has a time axis of its own");
       }
-      output = body.algebra().expanded(output, Tensored{like_.value, false, like_.batch});
+      output = body.algebra().expanded(output, inner_like_);
       results.push_back(output.value);
     }
     body.builder().set_node_name({});
     body.builder().yield(results);
-    (void)outside;
   }
 
   Tensored initial_state(size_t i, const TensorPtr& zero) {
@@ -448,8 +455,8 @@ class CellRun {
   ValueType state_type(size_t i, const Tensored& initial) const {
     std::vector<Dim> dims;
     if (like_.batch) {
-      dims.push_back(like_.value->type().shape[static_cast<size_t>(
-          outer_.algebra().batch_axis(like_))]);
+      dims.push_back(
+          like_.value->type().shape[static_cast<size_t>(outer_.algebra().batch_axis(like_))]);
     }
     for (int64_t extent : shapes_.states[i]) dims.emplace_back(extent);
     return ValueType::tensor(initial.element(), Shape(std::move(dims)));
@@ -468,8 +475,8 @@ class CellRun {
           std::find_if(cell_.states.begin(), cell_.states.end(),
                        [&](const State& candidate) { return candidate.name.text == target; });
       if (state != cell_.states.end()) {
-        value = next_state(body, static_cast<size_t>(state - cell_.states.begin()), value,
-                           equation);
+        value =
+            next_state(body, static_cast<size_t>(state - cell_.states.begin()), value, equation);
       } else if (equation.label == Equation::Label::recurrence) {
         fail(equation.targets[0].range, "'" + target + "' is not a state of the cell",
              "states are in the cell's first line");
@@ -480,7 +487,8 @@ class CellRun {
       }
       const bool fixed = body.names.contains(target) && state == cell_.states.end();
       if (fixed) {
-        fail(equation.targets[0].range, "'" + target + "' is given to the cell and has no equation");
+        fail(equation.targets[0].range,
+             "'" + target + "' is given to the cell and has no equation");
       }
       if (!value.value->is_argument() && value.value->name().empty()) {
         value.value->set_name(target);
@@ -502,15 +510,7 @@ class CellRun {
     const std::string& name = cell_.states[i].name.text;
     const Shape shape = Shape::of_extents(shapes_.states[i]);
     if (value.time) fail(range, "the next value of state '" + name + "' has a time axis");
-    const bool fits = [&] {
-      if (value.rank() > shape.rank()) return false;
-      for (size_t k = 0; k < value.rank(); ++k) {
-        const Dim dim = value.features()[k], wanted = shape[shape.rank() - value.rank() + k];
-        if (dim != wanted && !(value.rank() == 0)) return false;
-      }
-      return value.rank() == shape.rank() || value.rank() == 0;
-    }();
-    if (!fits) {
+    if (value.rank() != 0 && value.features() != shape) {
       fail(range, "the next value of state '" + name + "' is " + describe_features(value) +
                       ", and the state " + to_string(shape));
     }
@@ -582,9 +582,12 @@ class CellRun {
   const Cell& cell_;
   const ScanInputs& inputs_;
   std::map<std::string, Declared> declared_;
+  std::set<std::string> targets_;             // of all equations
+  std::map<std::string, Operand> constants_;  // that the cell sees
   CellShapes shapes_;
   bool shapes_failed_ = false;
-  Tensored like_;  // some value with a batch axis, if there is one
+  // Some value with a batch axis, if there is one, outside and in the body.
+  Tensored like_, inner_like_;
   std::vector<Tensored> initial_;
   Region scratch_;
   std::map<Value*, Value*> captures_;  // from values outside to arguments

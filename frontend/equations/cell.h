@@ -8,6 +8,7 @@ namespace refrain::equations {
 // Where a cell is used.
 struct CellUse {
   const Cell& cell;
+  bool built_in = false;       // it sees none of the text's constants
   Range range;                 // of the use
   std::vector<int64_t> sizes;  // given there; fewer than the cell has: open
   std::string prefix;          // of parameters

@@ -23,17 +23,13 @@ bool comparison(const std::string& op) {
 }
 
 bool compare(const std::string& op, double a, double b) {
-  return op == "=="   ? a == b
-         : op == "<"  ? a < b
-         : op == "<=" ? a <= b
-         : op == ">"  ? a > b
-                      : a >= b;
+  return op == "==" ? a == b : op == "<" ? a < b : op == "<=" ? a <= b : op == ">" ? a > b : a >= b;
 }
 
 Op op_of(const std::string& op) {
   static const std::map<std::string, Op> kOps = {
-      {"+", Op::add},   {"-", Op::sub},    {"*", Op::mul},         {"/", Op::div},
-      {"^", Op::pow},   {"==", Op::equal}, {"<", Op::less},        {"<=", Op::less_equal},
+      {"+", Op::add},     {"-", Op::sub},           {"*", Op::mul},  {"/", Op::div},
+      {"^", Op::pow},     {"==", Op::equal},        {"<", Op::less}, {"<=", Op::less_equal},
       {">", Op::greater}, {">=", Op::greater_equal}};
   return kOps.at(op);
 }
@@ -44,7 +40,7 @@ std::string name_of(const Expression& expression) {
 }
 
 const char* kind_of(const Operand& operand) {
-  constexpr const char* kKinds[] = {"a tensor", "a parameter", "a number",
+  constexpr const char* kKinds[] = {"a tensor",      "a parameter",        "a number",
                                     "a truth value", "a tuple of numbers", "a string"};
   return kKinds[operand.index()];
 }
@@ -52,6 +48,7 @@ const char* kind_of(const Operand& operand) {
 }  // namespace
 
 void Context::add(const Problem& problem) {
+  if (problems.size() >= kMaxProblems) return;
   // Layers of a stack fail at the same place in the same way.
   for (const Problem& known : problems) {
     if (known.range.begin == problem.range.begin && known.message == problem.message) return;
@@ -71,8 +68,7 @@ Operand Evaluator::evaluate(const Expression& expression) {
   } catch (const Error& error) {
     std::string message = error.problem();
     if (!error.found().empty()) message += ": " + error.found();
-    fail(expression.range, message,
-         error.expected().empty() ? "" : "expected " + error.expected());
+    fail(expression.range, message, error.expected().empty() ? "" : "expected " + error.expected());
   }
 }
 

@@ -24,7 +24,8 @@ struct Context {
   Parameters& parameters;
   ElementType real = ElementType::f32;  // of parameters and numbers
   bool batch_first = false;
-  std::map<std::string, Operand> constants;
+  bool single = false;  // no input has a batch axis: the graph's are a batch of one
+  std::map<std::string, Operand> constants = {};
   std::vector<Problem> problems = {};
   size_t work = 0;  // bytes of cells' text that were lowered
 

@@ -268,9 +268,9 @@ Operand one_hot(Call& call) {
   require_tokens(call, x);
   Builder& b = call.algebra.builder();
   const ElementType real = call.evaluator.context().real;
-  Value* const values = b.op(Op::concat,
-                             {b.reshape(b.scalar(real, 0), {1}), b.reshape(b.scalar(real, 1), {1})},
-                             {{AttributeName::axis, int64_t{0}}});
+  Value* const values =
+      b.op(Op::concat, {b.reshape(b.scalar(real, 0), {1}), b.reshape(b.scalar(real, 1), {1})},
+           {{AttributeName::axis, int64_t{0}}});
   return Tensored{b.op(Op::one_hot, {x.value, b.scalar<int64_t>(size), values}), x.time, x.batch};
 }
 
@@ -310,8 +310,7 @@ Operand linear(Call& call) {
                                                      call.name_range());
   const Tensored y = call.algebra.product_by_transpose({call.evaluator.weight(w, true)}, x);
   if (!bias) return y;
-  const Weight b =
-      call.evaluator.function_parameter(prefix, "bias", {size}, call.name_range());
+  const Weight b = call.evaluator.function_parameter(prefix, "bias", {size}, call.name_range());
   return call.algebra.elementwise(Op::add, y, call.weight(b), "linear", call.range());
 }
 
@@ -331,13 +330,11 @@ Operand layer_norm(Call& call) {
   };
   const Tensored centered = combine(Op::sub, x, kept_mean(x));
   const Tensored variance = kept_mean(combine(Op::mul, centered, centered));
-  const Tensored deviation =
-      a.unary(Op::sqrt, combine(Op::add, variance, call.scalar(x, eps)));
+  const Tensored deviation = a.unary(Op::sqrt, combine(Op::add, variance, call.scalar(x, eps)));
   const Tensored inverse = combine(Op::div, call.scalar(x, 1), deviation);
   const Weight w = call.evaluator.function_parameter(prefix, "weight", {size}, call.name_range());
   const Weight b = call.evaluator.function_parameter(prefix, "bias", {size}, call.name_range());
-  const Tensored scaled =
-      combine(Op::mul, combine(Op::mul, centered, inverse), call.weight(w));
+  const Tensored scaled = combine(Op::mul, combine(Op::mul, centered, inverse), call.weight(w));
   return combine(Op::add, scaled, call.weight(b));
 }
 
@@ -372,11 +369,10 @@ Operand conv1d(Call& call) {
   if (!features.is_constant()) fail(call.range(), "a convolution of an unknown number of features");
   const int64_t size = features.extent();
   const int64_t before = causal ? (kernel - 1) * dilation : padding;
-  std::vector<Attribute> attributes = {
-      {AttributeName::strides, Ints{stride}},
-      {AttributeName::dilations, Ints{dilation}},
-      {AttributeName::pads, Ints{before, causal ? 0 : padding}},
-      {AttributeName::groups, filter ? size : groups}};
+  std::vector<Attribute> attributes = {{AttributeName::strides, Ints{stride}},
+                                       {AttributeName::dilations, Ints{dilation}},
+                                       {AttributeName::pads, Ints{before, causal ? 0 : padding}},
+                                       {AttributeName::groups, filter ? size : groups}};
   if (filter) {
     if (size * kernel > (int64_t{1} << 24)) fail(call.range(), "a filter of too many features");
     Tensor weights(x.element(), {size, 1, kernel});

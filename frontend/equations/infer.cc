@@ -178,8 +178,9 @@ void CellInference::expect(const Expression& expression, const Features& feature
 
 bool CellInference::elementwise_call(const Expression& expression) {
   static const std::set<std::string> kOthers = {
-      "sum",    "mean",    "max",      "min",   "argmax",    "last",       "first",     "outer",
-      "one_hot", "embedding", "linear", "conv1d", "max_pool1d", "avg_pool1d", "attention", "transpose"};
+      "sum",        "mean",       "max",       "min",       "argmax", "last",
+      "first",      "outer",      "one_hot",   "embedding", "linear", "conv1d",
+      "max_pool1d", "avg_pool1d", "attention", "transpose"};
   return !kOthers.contains(expression.text);
 }
 
@@ -309,9 +310,8 @@ Abstract CellInference::slice(const Expression& expression) {
   };
   const auto begin = whole ? bound(1, 0) : std::nullopt;
   const auto end = whole ? bound(2, *whole) : std::nullopt;
-  value.features->back() = begin && end
-                               ? extents_.constant(std::max<int64_t>(0, *end - *begin))
-                               : extents_.fresh();
+  value.features->back() =
+      begin && end ? extents_.constant(std::max<int64_t>(0, *end - *begin)) : extents_.fresh();
   return value;
 }
 
@@ -363,8 +363,8 @@ Abstract CellInference::call(const Expression& expression) {
     return value;
   }
   for (size_t i = 1; i < positional.size(); ++i) evaluate(*positional[i]);  // finds parameters
-  const bool reduces = name == "sum" || name == "mean" || name == "max" || name == "min" ||
-                       name == "argmax";
+  const bool reduces =
+      name == "sum" || name == "mean" || name == "max" || name == "min" || name == "argmax";
   if (reduces && !over_time) {
     if (value.features && !value.features->empty()) value.features->pop_back();
   } else if (reduces || name == "last" || name == "first") {

@@ -122,8 +122,8 @@ class Tokenizer {
     const size_t begin = at_;
     at_ = std::min(text_.find('\n', at_), text_.size());
     size_t end = at_;
-    while (end > begin && (text_[end - 1] == ' ' || text_[end - 1] == '\t' ||
-                           text_[end - 1] == '\r')) {
+    while (end > begin &&
+           (text_[end - 1] == ' ' || text_[end - 1] == '\t' || text_[end - 1] == '\r')) {
       --end;
     }
     result_.comments.push_back(

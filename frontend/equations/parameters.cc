@@ -86,8 +86,8 @@ std::optional<std::vector<int64_t>> Parameters::shape(const std::vector<std::str
 }
 
 Weight Parameters::get(const ParameterRequest& request) {
-  const std::string key = request.names[0] + "#" + std::to_string(request.part) + "/" +
-                          std::to_string(request.parts);
+  const std::string key =
+      request.names[0] + "#" + std::to_string(request.part) + "/" + std::to_string(request.parts);
   const auto made = made_.find(key);
   if (made != made_.end()) {
     if (made->second.tensor->extents() != request.shape) {
@@ -112,8 +112,8 @@ Weight Parameters::get(const ParameterRequest& request) {
 
 void Parameters::charge(const ParameterRequest& request, int64_t bytes) {
   if (bytes > max_bytes_ - used_) {
-    fail(request.use, "the parameters are too large with '" + request.shown + "' " +
-                          shape_text(request.shape),
+    fail(request.use,
+         "the parameters are too large with '" + request.shown + "' " + shape_text(request.shape),
          "expected at most " + std::to_string(max_bytes_) + " bytes");
   }
   used_ += bytes;
@@ -136,8 +136,8 @@ TensorPtr Parameters::from_file(const ParameterRequest& request) {
   const Tensor& tensor = *found->tensor;
   if (tensor.extents() != whole) {
     fail(request.use, "'" + request.shown + "' must be " + shape_text(request.shape) +
-                          (request.parts > 1 ? ", a part of " + shape_text(whole) : "") +
-                          ", and " + found->name + " in " + file_name_ + " is " +
+                          (request.parts > 1 ? ", a part of " + shape_text(whole) : "") + ", and " +
+                          found->name + " in " + file_name_ + " is " +
                           shape_text(tensor.extents()));
   }
   if (request.parts == 1 && tensor.type() == request.element) return found->tensor;

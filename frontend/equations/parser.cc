@@ -9,7 +9,7 @@ namespace {
 
 using Kind = Expression::Kind;
 
-const std::vector<std::string> kStatements = {"model", "weights", "const",  "input",
+const std::vector<std::string> kStatements = {"model", "weights", "const", "input",
                                               "param", "cell",    "output"};
 
 class Parser {
@@ -44,8 +44,7 @@ class Parser {
   bool at(TokenKind kind) const { return peek().kind == kind; }
   bool at(std::string_view text, size_t ahead = 0) const {
     const Token& token = peek(ahead);
-    return (token.kind == TokenKind::symbol || token.kind == TokenKind::name) &&
-           token.text == text;
+    return (token.kind == TokenKind::symbol || token.kind == TokenKind::name) && token.text == text;
   }
   bool accept(std::string_view text) {
     if (!at(text)) return false;
@@ -101,8 +100,8 @@ class Parser {
       fail(begin, "an indented line outside of a cell");
     }
     // `input = ...` would be an equation.
-    const bool keyword = peek(1).kind == TokenKind::name || peek(1).kind == TokenKind::string ||
-                         at("param");
+    const bool keyword =
+        peek(1).kind == TokenKind::name || peek(1).kind == TokenKind::string || at("param");
     if (keyword && accept("model")) {
       result.kind = Statement::Kind::model;
       result.name = name("a name for the model");
@@ -283,7 +282,8 @@ class Parser {
       result.targets.push_back(name("an equation"));
       expect("=");
       if (at("scan") && peek(1).kind == TokenKind::name) {
-        fail(peek().range, "a scan inside a cell", "expected it outside, its result scanned or given");
+        fail(peek().range, "a scan inside a cell",
+             "expected it outside, its result scanned or given");
       }
       result.value.expression = expression();
       result.value.range = result.value.expression->range;

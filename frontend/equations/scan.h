@@ -34,8 +34,8 @@ struct Feedback {
 };
 
 struct ScanInputs {
-  std::vector<Tensored> scanned;   // each with a time axis
-  std::vector<Tensored> initial;   // of all states of the machine; empty: zero
+  std::vector<Tensored> scanned;  // each with a time axis
+  std::vector<Tensored> initial;  // of all states of the machine; empty: zero
   std::vector<Range> initial_ranges;
   std::vector<Tensored> given;
   std::optional<Tensored> lengths;

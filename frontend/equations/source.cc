@@ -19,23 +19,24 @@ std::vector<std::string> printable(std::string_view text) {
     const char32_t c = next_code_point(text, at);
     const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) ||
                          (c >= 0x2066 && c <= 0x2069);
-    result.push_back(c == '\t' ? " "
-                     : control ? "?"
-                               : std::string(text.substr(begin, at - begin)));
+    result.push_back(c == '\t' ? " " : control ? "?" : std::string(text.substr(begin, at - begin)));
   }
   return result;
 }
 
+// Twice the number of edits that make one of the other; a letter in another case is half an edit.
 size_t edit_distance(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = 2 * j;
   for (size_t i = 1; i <= a.size(); ++i) {
     size_t diagonal = row[0];
-    row[0] = i;
+    row[0] = 2 * i;
     for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+      const char x = a[i - 1], y = b[j - 1];
+      const size_t replaced = diagonal + (x == y ? 0 : lower(x) == lower(y) ? 1 : 2);
       diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+      row[j] = std::min({replaced, row[j] + 2, row[j - 1] + 2});
     }
   }
   return row[b.size()];
@@ -72,10 +73,14 @@ Source::Source(std::string name, std::string text)
 }
 
 Source::Position Source::position(uint32_t offset) const {
+  const size_t number = line(offset);
+  const uint32_t begin = lines_[number - 1];
+  return {number, 1 + count_code_points(text().substr(begin, offset - begin))};
+}
+
+size_t Source::line(uint32_t offset) const {
   const auto after = std::upper_bound(lines_.begin(), lines_.end(), offset);
-  const auto line = static_cast<size_t>(after - lines_.begin());
-  const uint32_t begin = *(after - 1);
-  return {line, 1 + count_code_points(text().substr(begin, offset - begin))};
+  return static_cast<size_t>(after - lines_.begin());
 }
 
 std::string Source::describe(const Problem& problem) const {
@@ -91,10 +96,10 @@ std::string Source::describe(const Problem& problem) const {
   for (size_t i = first; i < last; ++i) part += shown[i];
   while (!part.empty() && part.back() == ' ') part.pop_back();
   const size_t end = std::min<size_t>(problem.range.end, begin + line.size());
-  size_t width = end > problem.range.begin
-                     ? count_code_points(text().substr(problem.range.begin,
-                                                       end - problem.range.begin))
-                     : 1;
+  size_t width =
+      end > problem.range.begin
+          ? count_code_points(text().substr(problem.range.begin, end - problem.range.begin))
+          : 1;
   width = std::max<size_t>(1, std::min(width, last > column ? last - column : 1));
 
   const std::string number = std::to_string(place.line);
@@ -126,7 +131,7 @@ std::string nearest_name(std::string_view name, std::span<const std::string> kno
   constexpr size_t kMaxName = 40;
   if (name.size() > kMaxName) return {};
   std::string best;
-  size_t least = std::min<size_t>(3, 1 + name.size() / 3);  // allowed: fewer edits than this
+  size_t least = std::min<size_t>(6, 2 + 2 * ((name.size() + 1) / 3));  // to be less than
   if (name.size() < 2) return {};
   for (const std::string& candidate : known) {
     if (candidate.size() > kMaxName || candidate == name) continue;

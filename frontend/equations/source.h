@@ -59,7 +59,10 @@ class Source {
   struct Position {
     size_t line, column;  // from 1; columns count code points
   };
+  // Takes time in proportion to the line's length.
   Position position(uint32_t offset) const;
+  size_t line(uint32_t offset) const;  // from 1
+  bool begins_line(uint32_t offset) const { return lines_[line(offset) - 1] == offset; }
 
   // `FILE:LINE:COLUMN: error: MESSAGE`, the line, the mark with the note.
   std::string describe(const Problem& problem) const;

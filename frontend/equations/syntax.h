@@ -78,7 +78,7 @@ struct Scan {
 };
 
 struct Decode {
-  Machine machine;  // a cell
+  Machine machine;                     // a cell
   ExpressionPtr start, until, length;  // until may be null
   enum class Choice : uint8_t { greedy, sample, beam } choice = Choice::greedy;
   Range choice_range;
@@ -95,7 +95,7 @@ struct RightSide {
 };
 
 struct Axis {
-  Name name;            // empty text: none
+  Name name;             // empty text: none
   ExpressionPtr extent;  // null: not given; a lone name is in `name` only
   Range range;
 };
@@ -139,8 +139,8 @@ struct Statement {
   enum class Kind : uint8_t { model, weights, constant, input, parameter, cell, equation, output };
   Kind kind;
   Range range;
-  Name name;                   // model, constant, input, output
-  std::optional<Name> string;  // weights: the file
+  Name name;                        // model, constant, input, output
+  std::optional<Name> string;       // weights: the file
   std::vector<Argument> arguments;  // weights uniform(...)
   std::optional<TypeSyntax> type;   // input
   std::unique_ptr<ParameterSyntax> parameter;
