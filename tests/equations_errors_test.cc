@@ -135,7 +135,7 @@ TEST(EquationsErrors, Syntax) {
   1 | inptu x: f32[T, B, 2]
     | ^^^^^ did you mean 'input'?)");
   EXPECT_EQ(equations_error("input x: f32[T, B, 2]\ny = x +\noutput y\n"),
-            R"(test.rfn:2:8: error: unexpected the end of the line
+            R"(test.rfn:2:8: error: unexpected end of the line
   2 | y = x +
     |        ^ expected an expression)");
   EXPECT_EQ(equations_error("input x: f32[T, B, 2]\ny = 2x\noutput y\n"),

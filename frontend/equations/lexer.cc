@@ -259,15 +259,15 @@ Tokens tokenize(const Source& source, std::vector<Problem>& problems) {
 std::string describe(const Token& token) {
   switch (token.kind) {
     case TokenKind::newline:
-      return "the end of the line";
+      return "end of the line";
     case TokenKind::indent:
-      return "an indented line";
+      return "indented line";
     case TokenKind::dedent:
-      return "a line that is not indented";
+      return "line that is not indented";
     case TokenKind::end:
-      return "the end of the text";
+      return "end of the text";
     case TokenKind::string:
-      return "a string";
+      return "string";
     default:
       return "'" + std::string(token.text.substr(0, 40)) + "'";
   }
