@@ -64,6 +64,8 @@ class AxisFlow {
   // ... through all nodes of a region but its yield.
   void follow(const Region& region);
 
+  const std::unordered_map<const Value*, AxisTrace>& traces() const { return traces_; }
+
  private:
   void follow_scan(const Node& node);
   void follow_loop(const Node& node);

@@ -28,6 +28,9 @@ using internal::LoopState;
 using internal::StatePairs;
 using internal::TimeStream;
 
+// Most dimensions that are tried as time one by one.
+constexpr size_t kMostSymbols = 16;
+
 struct Pair {
   size_t input, output;
 };
@@ -108,7 +111,7 @@ class StateWiring {
     const StatePairs pairs(graph_, inputs, states);
     wire_inputs(pairs, carried);
     for (size_t i = 0; i < carried.size(); ++i) {
-      if (!pairs.input_of(i)) hide(carried[i]);
+      if (!pairs.input_of(i)) hide(carried[i], pairs.output_like(i));
     }
     for (const HiddenState& state : stream_.hidden())
       add_output(state.input->index(), state.name, state.next, state.initial);
@@ -137,9 +140,7 @@ class StateWiring {
       if (!pairs.only_starts(*input))
         fail(carried[i], "it starts with input " + name + ", which others read too");
       const std::optional<size_t> output = pairs.output_of(*input);
-      if (output && std::none_of(states_.begin(), states_.end(), [&](const StreamState& state) {
-            return state.output == *output;
-          })) {
+      if (output && !is_taken(*output)) {
         add({*input, *output}, name);
         continue;
       }
@@ -169,20 +170,41 @@ class StateWiring {
     return builder.create(Op::concat, parts, {{AttributeName::axis, int64_t{0}}})->result();
   }
 
-  // A state that the model starts by itself.
-  void hide(const CarriedState& state) {
+  // A state that the model starts by itself. An output that is its final value in another form
+  // (`like`) serves for the next block, too.
+  void hide(const CarriedState& state, std::optional<size_t> like) {
     const Value* initial = state.scan->operand(state.operand);
     const std::optional<InitialValue> value = internal::initial_value(initial);
     if (!value) fail(state, "what it starts with is computed");
-    ValueType type = initial->type();
-    const std::vector<Dim>& dims = type.shape.dims();
-    if (!type.shape.ranked() ||
-        std::any_of(dims.begin(), dims.end(), [](Dim dim) { return dim.is_unknown(); }))
-      fail(state, "its extents are not known");
+    const ValueType own = initial->type();
+    if (!is_known(own.shape)) fail(state, "its extents are not known");
     const std::string name = stream_.unique_name(state.name);
-    Value* input = graph_.add_input(std::move(type), name);
-    state.scan->set_operand(state.operand, input);
-    add_output(input->index(), name, state.final, value->tensor);
+    const bool one_form = like && !is_taken(*like) && is_known(outputs_[*like]->type().shape) &&
+                          (!value->tensor || value->tensor->rank() == 0);
+    if (!one_form) {
+      Value* input = graph_.add_input(own, name);
+      state.scan->set_operand(state.operand, input);
+      return add_output(input->index(), name, state.final, value->tensor);
+    }
+    Value* input = graph_.add_input(outputs_[*like]->type(), name);
+    Value* start = input;
+    if (input->type() != own) {
+      Builder builder(graph_.body(), state.scan);
+      const Node* target = builder.create(Op::dims, {}, {{AttributeName::dims, own.shape.dims()}});
+      start = builder.op(Op::reshape, {input, target->result()});
+    }
+    state.scan->set_operand(state.operand, start);
+    add({input->index(), *like}, name, value->tensor);
+  }
+
+  static bool is_known(const Shape& shape) {
+    const std::vector<Dim>& dims = shape.dims();
+    return shape.ranked() &&
+           std::none_of(dims.begin(), dims.end(), [](Dim dim) { return dim.is_unknown(); });
+  }
+  bool is_taken(size_t output) const {
+    return std::any_of(states_.begin(), states_.end(),
+                       [&](const StreamState& state) { return state.output == output; });
   }
 
   [[noreturn]] static void fail(const CarriedState& state, const std::string& why) {
@@ -223,6 +245,26 @@ StreamForm over_time(const Graph& model, const std::set<std::string>& symbols,
   for (size_t i = 0; i < form.graph->output_count(); ++i)
     form.outputs.push_back({stream.time_axis(form.graph->output(i)), {}});
   return form;
+}
+
+// Over all of them at once, or, where that can't be, over one of them, the others being extents of
+// something that is the same for every step.
+StreamForm over_any(const Graph& model, const std::set<std::string>& symbols,
+                    const StreamOptions& options) {
+  std::optional<Error> refused;
+  try {
+    return over_time(model, symbols, options);
+  } catch (const Error& error) {
+    refused = error;
+  }
+  for (const std::string& symbol : symbols) {
+    if (symbols.size() == 1 || symbols.size() > kMostSymbols) break;
+    try {
+      return over_time(model, {symbol}, options);
+    } catch (const Error&) {
+    }
+  }
+  throw *refused;
 }
 
 bool runs_backward(const Graph& graph) {
@@ -288,13 +330,13 @@ void check(const StreamOptions& options) {
 
 StreamForm stream_of(const Graph& model, const StreamOptions& options) {
   const std::set<std::string> scanned = scanned_symbols(model);
-  if (!scanned.empty()) return over_time(model, scanned, options);
+  if (!scanned.empty()) return over_any(model, scanned, options);
   std::string why;
   std::vector<std::string> notes;
   PassContext context;
   context.notes = &notes;
   const std::unique_ptr<Graph> freed = clone_graph(model);
-  if (free_time(*freed, context)) return over_time(*freed, time_symbols(*freed), options);
+  if (free_time(*freed, context)) return over_any(*freed, time_symbols(*freed), options);
   for (const std::string& note : notes) why += (why.empty() ? "" : "; ") + note;
   // The steps' number is computed, or there are no loops and so no steps but those of windows.
   std::set<std::string> symbols = time_symbols(model);
@@ -307,6 +349,7 @@ StreamForm stream_of(const Graph& model, const StreamOptions& options) {
   }
   std::optional<Error> refused;
   for (const std::string& symbol : symbols) {
+    if (symbols.size() > kMostSymbols) break;
     try {
       StreamForm form = over_time(model, {symbol}, options);
       if (!form.states.empty()) return form;

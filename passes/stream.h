@@ -54,18 +54,22 @@ struct StreamForm {
   // The symbol for the number of steps; none: one run is one step.
   std::optional<Dim> time;
   // The symbol of the batch, if it is proved that rows don't depend on each other; why not,
-  // otherwise.
+  // otherwise. A model that was traced with a batch of a fixed number of rows (traced_batch, else
+  // 0) is freed of it, and has a symbol of its own.
   std::optional<Dim> batch;
+  int64_t traced_batch = 0;
   std::string why_no_batch;
   std::vector<StreamState> states;
   std::vector<StreamPort> inputs, outputs;
 };
 
 // Makes the streaming form of an optimized graph (default_pipeline). The graph itself stays as it
-// is. Several inputs with a time axis share the number of steps; a frozen time axis is freed as by
-// `free_time`. A graph none of whose inputs has a time axis, or whose steps are computed from its
-// inputs' extents by something that is no step by step function (a spectrogram), is a stream if it
-// has states among its inputs and outputs: one run is one step.
+// is. Several inputs with a time axis share the number of steps, if they can; a frozen time axis is
+// freed as by `free_time`. A graph none of whose inputs has a time axis, or whose steps are
+// computed from its inputs' extents by something that is no step by step function (a spectrogram),
+// is a stream if it has states among its inputs and outputs: one run is one step. (Its rows can be
+// told apart only where its shapes are known: specialize its other symbols, optimize it and make a
+// stream of that.)
 //
 // In the graph of a stream every value over time at t depends on nothing later than t. Throws Error
 // with node, op and reason where that is not so, or is not known to be so.

@@ -262,4 +262,36 @@ void TimeStream::visit_reduction(Node& node, const TimeTrace& x) {
   traces_[node.result()] = {Kind::latest};
 }
 
+void TimeStream::visit_range(Node& node) {
+  Value* limit = node.operand(1);
+  const Node* counts = limit->node();
+  if (counts && (counts->op() == Op::squeeze || counts->op() == Op::reshape))
+    counts = counts->operand(0)->node();
+  const bool all = counts && counts->op() == Op::dims &&
+                   counts->attribute<std::vector<Dim>>(AttributeName::dims) == std::vector{time_};
+  if (!all || constant_int(node.operand(0)) != 0 || constant_int(node.operand(2)) != 1 ||
+      limit->type() != ValueType::tensor(ElementType::i64, {}))
+    throw Error("it numbers the steps otherwise than by 0, 1, 2...");
+  Builder builder(graph_.body(), &node);
+  builder.set_node_name(node.name());
+  if (!steps_before_) {
+    HiddenState state;
+    state.name = unique_name("steps");
+    state.input = steps_before_ =
+        graph_.add_input(ValueType::tensor(ElementType::i64, {}), state.name);
+    Value* block =
+        look_ahead_ > 0 ? builder.op(Op::sub, {limit, builder.scalar(look_ahead_)}) : limit;
+    state.next = builder.op(Op::add, {steps_before_, block});
+    hidden_.push_back(std::move(state));
+  }
+  Builder after(graph_.body(), node.next());
+  after.set_node_name(node.name());
+  Value* first = after.op(Op::add, {node.result(), node.result()});
+  node.result()->replace_all_uses_with(first);
+  first->node()->set_operand(0, node.result());
+  first->node()->set_operand(1, steps_before_);
+  set_steps(node.result(), 0, 0, look_ahead_);
+  set_steps(first, 0, 0, look_ahead_);
+}
+
 }  // namespace refrain::passes::internal

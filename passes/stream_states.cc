@@ -19,7 +19,10 @@ StatePairs::StatePairs(const Graph& graph, const std::vector<size_t>& inputs,
     }
     for (const size_t i : found->second) {
       const auto* initial = origins_.find(node->operand(states[i].operand));
-      if (!initial) continue;
+      if (!initial) {
+        origins_.add_source(states[i].final);
+        continue;
+      }
       origins_.add_source(states[i].final, static_cast<int64_t>(initial->origins.size()));
       const auto& from = initial->origins;
       if (from.empty() || !from[0].source->is_argument()) continue;
@@ -49,6 +52,15 @@ bool StatePairs::matches(size_t input, const Value* output) const {
 std::optional<size_t> StatePairs::output_of(size_t input) const {
   for (size_t i = 0; i < graph_.output_count(); ++i) {
     if (matches(input, graph_.output(i))) return i;
+  }
+  return std::nullopt;
+}
+
+std::optional<size_t> StatePairs::output_like(size_t state) const {
+  const auto* final = origins_.find(states_[state].final);
+  for (size_t i = 0; final && i < graph_.output_count(); ++i) {
+    const auto* to = origins_.find(graph_.output(i));
+    if (to && to->origins == final->origins) return i;
   }
   return std::nullopt;
 }

@@ -30,6 +30,8 @@ class StatePairs {
   std::optional<size_t> input_of(size_t state) const { return inputs_[state]; }
   // The output that, fed to the input, gives every state that starts with it its final value.
   std::optional<size_t> output_of(size_t input) const;
+  // The output that is a state's final value, perhaps in another shape.
+  std::optional<size_t> output_like(size_t state) const;
   // Whether all that reads an input are the states that start with it.
   bool only_starts(size_t input) const;
   // The states that an input holds, if each has an equal share of its first axis, one after the

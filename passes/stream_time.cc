@@ -107,6 +107,7 @@ void TimeStream::visit(Node& node) {
     if (over_time) return visit_scan(node);
   }
   if (node.region_count() > 0) return visit_control(node);
+  if (node.op() == Op::range) return visit_range(node);
   visit_plain(node);
 }
 

@@ -93,6 +93,8 @@ class TimeStream {
   void visit_window(Node& node, const TimeTrace& x);
   void visit_cum_sum(Node& node, const TimeTrace& x);
   void visit_reduction(Node& node, const TimeTrace& x);
+  // The numbers of the steps, 0, 1, 2...
+  void visit_range(Node& node);
 
   // A hidden state of `like`'s type with `extent` elements along the time axis.
   Value* add_hidden(const Node& node, const Value* like, size_t axis, int64_t extent,
@@ -114,6 +116,7 @@ class TimeStream {
   std::unordered_set<std::string> names_;
   std::vector<HiddenState> hidden_;
   std::vector<CarriedState> carried_;
+  Value* steps_before_ = nullptr;  // the block, a hidden state; null if nobody asks
 };
 
 }  // namespace refrain::passes::internal

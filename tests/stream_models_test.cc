@@ -51,11 +51,7 @@ const std::map<std::string, std::string> kRefused = {
     {"packed_bigru_batch_first_op16", "(scan): its sequences end by lengths"},
     {"packed_lstm_op13", "(scan): its sequences end by lengths"},
     // What a step does depends on its number.
-    {"cell_clockwork_loop_op13", "(range): it numbers the steps"},
-    {"cell_clockwork_scan_op11", "(range): it numbers the steps"},
     {"cell_clockwork_unrolled_op16", "something else for each of the steps that were traced"},
-    {"cell_masked_gru_loop_op16", "(range): it numbers the steps"},
-    {"cell_masked_gru_scan_op16", "(range): it numbers the steps"},
     {"cell_masked_gru_unrolled_op16", "something else for each of the steps that were traced"},
     {"way_irregular_first_loop_op13", "it reads the first step, wherever the stream is"},
     {"way_irregular_first_unrolled_op13", "a step is read by its number"},
