@@ -90,9 +90,15 @@ class StateWiring {
   StateWiring(Graph& graph, TimeStream& stream, const StreamOptions& options)
       : graph_(graph), stream_(stream), names_(graph.output_names()), yield_(graph.body().yield()) {
     for (size_t i = 0; i < graph.output_count(); ++i) outputs_.push_back(graph.output(i));
-    for (const Pair& pair : declared_pairs(graph, options))
-      add(pair, graph.input(pair.input)->name());
-    declared_ = dependent_on(graph, declared_pairs(graph, options));
+    const std::vector<Pair> declared = declared_pairs(graph, options);
+    for (const Pair& pair : declared) {
+      const Value* input = graph.input(pair.input);
+      if (stream.time_axis(input))
+        throw Error("state " + input->name() + " has a time axis", "the same value for every step",
+                    to_string(input->type()));
+      add(pair, input->name());
+    }
+    declared_ = dependent_on(graph, declared);
   }
 
   void run(size_t model_inputs) {
@@ -179,8 +185,9 @@ class StateWiring {
     const ValueType own = initial->type();
     if (!is_known(own.shape)) fail(state, "its extents are not known");
     const std::string name = stream_.unique_name(state.name);
-    const bool one_form = like && !is_taken(*like) && is_known(outputs_[*like]->type().shape) &&
-                          (!value->tensor || value->tensor->rank() == 0);
+    const bool one_form =
+        like && !is_taken(*like) && is_known(outputs_[*like]->type().shape) &&
+        (!value->tensor || value->tensor->rank() == 0 || outputs_[*like]->type() == own);
     if (!one_form) {
       Value* input = graph_.add_input(own, name);
       state.scan->set_operand(state.operand, input);
@@ -352,7 +359,7 @@ StreamForm stream_of(const Graph& model, const StreamOptions& options) {
     if (symbols.size() > kMostSymbols) break;
     try {
       StreamForm form = over_time(model, {symbol}, options);
-      if (!form.states.empty()) return form;
+      if (form.states.size() > options.states.size()) return form;
     } catch (const Error& error) {
       refused = error;
       why += (why.empty() ? "" : "; ") + symbol + ": " + error.what();
@@ -374,9 +381,9 @@ StreamForm stream_of(const Graph& model, const StreamOptions& options) {
 StreamForm make_stream(const Graph& model, const StreamOptions& options) {
   check(options);
   StreamForm form = stream_of(model, options);
+  internal::find_batch(form);
   dce(*form.graph, {});
   verify(*form.graph);
-  internal::find_batch(form);
   return form;
 }
 

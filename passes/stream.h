@@ -33,7 +33,7 @@ struct StreamPort {
 struct StreamOptions {
   // The caller's (input, output) pairs that are states, beyond those that are found. Nothing but
   // their types is checked.
-  std::vector<std::pair<std::string, std::string>> states;
+  std::vector<std::pair<std::string, std::string>> states = {};
   // With block > 0, models that read the future may be run in blocks, each with `look_ahead` (0 or
   // more) steps of the next one behind it: see StreamForm.
   int64_t look_ahead = 0;

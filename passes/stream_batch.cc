@@ -12,6 +12,7 @@
 #include "ir/error.h"
 #include "ir/verify.h"
 #include "passes/axis_rules.h"
+#include "passes/element.h"
 #include "passes/refine.h"
 
 namespace refrain::passes::internal {
@@ -69,25 +70,26 @@ void try_symbol(StreamForm& form, Dim symbol) {
 // --- a batch of a fixed number of rows
 
 // An operand that says which shape the result has is made to say so with the symbol.
-void free_target(Node& node, const AxisFlow& flow, size_t operand) {
+void free_target(Node& node, const AxisFlow& flow) {
   const AxisTrace result = flow[node.result()];
-  if (!result.has_axis() || !constant_tensor(node.operand(operand))) return;
+  if (!result.has_axis()) return;
   const std::vector<Dim>& dims = node.result()->type().shape.dims();
   Builder builder(*node.parent(), &node);
   builder.set_node_name(node.name());
-  if (std::none_of(dims.begin(), dims.end(), [](Dim dim) { return dim.is_unknown(); })) {
-    node.set_operand(operand,
-                     builder.create(Op::dims, {}, {{AttributeName::dims, dims}})->result());
-    return;
+  const auto known = constant_ints(node.operand(1));
+  if (known && node.op() == Op::reshape) {
+    std::vector<int64_t> target = *known;
+    int64_t& own = target.at(result.axis);
+    if (own == -1 || (own == 0 && !node.flag(AttributeName::allow_zero))) return;
+    if (std::find(target.begin(), target.end(), -1) == target.end()) {
+      own = -1;
+      node.set_operand(1, builder.ints(target));
+      return;
+    }
   }
-  std::vector<int64_t> target = constant_tensor(node.operand(operand))->view().as_ints();
-  int64_t& own = target.at(result.axis);
-  const bool inferred = std::find(target.begin(), target.end(), -1) != target.end();
-  if (own == 0 || own == -1) return;
-  if (inferred || node.op() != Op::reshape)
+  if (std::any_of(dims.begin(), dims.end(), [](Dim dim) { return dim.is_unknown(); }))
     throw Error("the rows and another extent are not known");
-  own = -1;
-  node.set_operand(operand, builder.ints(target));
+  node.set_operand(1, builder.create(Op::dims, {}, {{AttributeName::dims, dims}})->result());
 }
 
 void free_rows(Region& region, const AxisFlow& flow, Dim symbol) {
@@ -100,7 +102,7 @@ void free_rows(Region& region, const AxisFlow& flow, Dim symbol) {
   });
   const auto free_nodes = [&](const auto& self, Region& nodes) -> void {
     for (Node* node = nodes.first(); node; node = node->next()) {
-      if (node->op() == Op::reshape || node->op() == Op::expand) free_target(*node, flow, 1);
+      if (node->op() == Op::reshape || node->op() == Op::expand) free_target(*node, flow);
       for (size_t i = 0; i < node->region_count(); ++i) self(self, node->region(i));
     }
   };
@@ -208,6 +210,7 @@ void find_fixed_batch(StreamForm& form, const std::vector<Dim>& symbols) {
   if (form.states.empty()) return;
   std::vector<int64_t> extents;
   for (const Dim dim : form.graph->input(form.states[0].input)->type().shape.dims()) {
+    if (dim.is_symbol()) return;  // rows that have a name are no others
     if (dim.is_constant() &&
         std::find(extents.begin(), extents.end(), dim.extent()) == extents.end())
       extents.push_back(dim.extent());

@@ -79,42 +79,53 @@ Tensor join(const std::vector<TensorPtr>& parts, size_t axis) {
   return whole;
 }
 
-std::vector<TensorPtr> run_in_blocks(const passes::StreamForm& form,
-                                     const std::vector<RuntimeValue>& inputs, size_t outputs,
-                                     int64_t block, int64_t look_ahead) {
+std::vector<TensorPtr> run_block(const passes::StreamForm& form,
+                                 const std::vector<RuntimeValue>& inputs, size_t outputs,
+                                 std::map<std::string, TensorPtr>& states) {
   const Graph& graph = *form.graph;
   std::map<std::string, int64_t> symbols;
-  int64_t steps = 1;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Shape& shape = graph.input(i)->type().shape;
     for (size_t axis = 0; axis < shape.rank(); ++axis) {
       if (shape[axis].is_symbol()) symbols[shape[axis].name()] = inputs[i].tensor->extents()[axis];
     }
+  }
+  std::vector<RuntimeValue> now = inputs;
+  now.resize(graph.input_count());
+  for (const passes::StreamState& state : form.states) {
+    const auto carried = states.find(state.name);
+    if (carried != states.end()) {
+      now[state.input] = carried->second;
+    } else if (state.input >= inputs.size()) {
+      now[state.input] = initial(graph.input(state.input)->type(), state.initial, symbols);
+    }
+  }
+  const std::vector<RuntimeValue> results = reference::run(graph, now);
+  for (const passes::StreamState& state : form.states)
+    states[state.name] = results[state.output].tensor;
+  std::vector<TensorPtr> tensors;
+  for (size_t i = 0; i < outputs; ++i) tensors.push_back(results[i].tensor);
+  return tensors;
+}
+
+std::vector<TensorPtr> run_in_blocks(const passes::StreamForm& form,
+                                     const std::vector<RuntimeValue>& inputs, size_t outputs,
+                                     int64_t block, int64_t look_ahead) {
+  int64_t steps = 1;
+  for (size_t i = 0; i < inputs.size(); ++i) {
     if (form.inputs[i].time_axis) steps = inputs[i].tensor->extents()[*form.inputs[i].time_axis];
   }
-  std::vector<TensorPtr> states(graph.input_count());
-  for (const passes::StreamState& state : form.states) {
-    states[state.input] = state.input < inputs.size()
-                              ? inputs[state.input].tensor
-                              : initial(graph.input(state.input)->type(), state.initial, symbols);
-  }
+  std::map<std::string, TensorPtr> states;
   std::vector<std::vector<TensorPtr>> parts(outputs);
-  for (int64_t begin = 0; begin < steps; begin += block) {
-    std::vector<RuntimeValue> now;
-    for (size_t i = 0; i < graph.input_count(); ++i) {
-      if (states[i]) {
-        now.emplace_back(states[i]);
-      } else if (form.inputs[i].time_axis) {
-        now.emplace_back(cut(*inputs[i].tensor, *form.inputs[i].time_axis, begin,
-                             std::min(begin + block + look_ahead, steps)));
-      } else {
-        now.push_back(inputs[i]);
-      }
+  for (int64_t begin = 0; begin + look_ahead < steps; begin += block) {
+    std::vector<RuntimeValue> now = inputs;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (form.inputs[i].time_axis)
+        now[i] = cut(*inputs[i].tensor, *form.inputs[i].time_axis, begin,
+                     std::min(begin + block + look_ahead, steps));
     }
-    const std::vector<RuntimeValue> results = reference::run(graph, now);
-    for (size_t i = 0; i < outputs; ++i) parts[i].push_back(results[i].tensor);
-    for (const passes::StreamState& state : form.states)
-      states[state.input] = results[state.output].tensor;
+    const std::vector<TensorPtr> results = run_block(form, now, outputs, states);
+    for (size_t i = 0; i < outputs; ++i) parts[i].push_back(results[i]);
   }
   std::vector<TensorPtr> joined;
   for (size_t i = 0; i < outputs; ++i) {
