@@ -163,6 +163,7 @@ class Compiler {
     }
     if (used->batch) {
       made_->batch = used->batch->name();
+      if (used->traced_batch > 0) rows_ = used->traced_batch;
     } else if (form_ == Form::batched_steps) {
       throw Error("streams of this model can't run as a batch: " + used->why_no_batch);
     }
@@ -207,7 +208,7 @@ class Compiler {
       symbols_.bind(input.type(), to_vector(extents), name);
     }
     const std::string& batch = made_->batch;
-    if (!batch.empty() && !symbols_.extents().contains(batch)) symbols_.bind(batch, 1);
+    if (!batch.empty() && !symbols_.extents().contains(batch)) symbols_.bind(batch, rows_);
     for (size_t i = 0; i < graph().input_count(); ++i) {
       if (!is_fixed(i)) bind_shape(*graph().input(i));
     }
@@ -305,6 +306,7 @@ class Compiler {
   SymbolBinding symbols_;
   std::vector<passes::StreamState> states_;
   std::vector<passes::StreamPort> input_axes_, output_axes_;
+  int64_t rows_ = 1;  // of a batch that nobody says anything of: as many as were traced
 };
 
 }  // namespace
