@@ -363,6 +363,45 @@ TEST(ExecutablePool, NotANumberWins) {
   });
 }
 
+TEST(ExecutableMove, TransposesOfAnySize) {
+  for (const int64_t rows : {1, 3, 4, 5, 64, 67, 130}) {
+    for (const int64_t columns : {1, 2, 4, 7, 65, 129}) {
+      check(
+          [&](Maker& maker) {
+            return std::vector<Value*>{
+                maker.build().transpose(maker.input({2, rows, columns}), {0, 2, 1})};
+          },
+          0);
+    }
+  }
+}
+
+TEST(ExecutableEinsum, OfAnyOperands) {
+  struct Case {
+    const char* equation;
+    std::vector<Ints> operands;
+  };
+  for (const Case& tested : {Case{"bld,dn->bldn", {{2, 3, 5}, {5, 4}}},
+                             {"bld,bln,bld->bldn", {{2, 3, 5}, {2, 3, 4}, {2, 1, 5}}},
+                             {"ij,jk->ki", {{3, 7}, {7, 5}}},
+                             {"ii->i", {{6, 6}}},
+                             {"ij->", {{3, 7}}},
+                             {"bhqd,bhkd->bhqk", {{2, 2, 3, 4}, {2, 2, 5, 4}}}}) {
+    check(
+        [&](Maker& maker) {
+          std::vector<Value*> operands;
+          for (size_t i = 0; i < tested.operands.size(); ++i) {
+            operands.push_back(maker.input(tested.operands[i], i == 0 ? "x" : i == 1 ? "y" : "z"));
+          }
+          return std::vector<Value*>{
+              maker.build()
+                  .create(Op::einsum, operands, {{A::equation, std::string(tested.equation)}})
+                  ->result()};
+        },
+        21);
+  }
+}
+
 TEST(ExecutableMove, PadsTilesTrianglesAndReversals) {
   for (const char* mode : {"constant", "reflect", "edge"}) {
     const std::string steps = check(

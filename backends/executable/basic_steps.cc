@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "backends/executable/parallel.h"
+#include "backends/highway/transpose.h"
 #include "backends/reference/runtime_inference.h"
 #include "ir/error.h"
 
@@ -162,6 +163,10 @@ void walk(const StridedCopyStep::Axis* axis, const StridedCopyStep::Axis* end, c
 template <size_t N>
 void transpose(const StridedCopyStep::Axis& outer, const StridedCopyStep::Axis& inner,
                const char* from, char* to) {
+  if constexpr (N == sizeof(float)) {
+    return highway::transpose(from, inner.from_stride, inner.extent, outer.extent, to,
+                              outer.to_stride);
+  }
   constexpr int64_t kSide = 16;
   for (int64_t i = 0; i < outer.extent; i += kSide) {
     const int64_t rows = std::min(kSide, outer.extent - i);

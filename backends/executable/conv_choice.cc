@@ -14,7 +14,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kLeastWork = 4'000'000;  // multiplications
+constexpr int64_t kLeastWork = 500'000;  // multiplications
 constexpr int kRuns = 4;
 constexpr double kTimeBound = 20'000;  // microseconds, after which no further run is made
 constexpr double kWorthwhile = 0.95;   // of our own time

@@ -238,6 +238,8 @@ void ConvStep::gather(size_t group, int64_t row, float* to) const {
   }
   const auto bytes = static_cast<size_t>(own) * sizeof(float);
   const SlidingAxis& last = axes_.back();
+  const TapRange run = taps_inside(begin[count - 1], last.dilation, last.kernel, last.in);
+  const bool piece = own == channels_ && last.dilation == 1;
   for (;;) {
     // All taps along the last axis.
     int64_t at = place;
@@ -247,12 +249,23 @@ void ConvStep::gather(size_t group, int64_t row, float* to) const {
       inside = inside && index >= 0 && index < axes_[i].in;
       at = at * axes_[i].in + index;
     }
-    for (int64_t k = 0; k < last.kernel; ++k, to += own) {
-      const int64_t index = begin[count - 1] + k * last.dilation;
-      if (inside && index >= 0 && index < last.in) {
-        std::memcpy(to, x + (at * last.in + index) * channels_, bytes);
-      } else {
-        std::memset(to, 0, bytes);
+    if (inside && run.count > 0 && piece) {
+      // One piece between what lies in padding.
+      std::memset(to, 0, static_cast<size_t>(run.first) * bytes);
+      std::memcpy(to + run.first * own,
+                  x + (at * last.in + begin[count - 1] + run.first) * channels_,
+                  static_cast<size_t>(run.count) * bytes);
+      const int64_t after = run.first + run.count;
+      std::memset(to + after * own, 0, static_cast<size_t>(last.kernel - after) * bytes);
+      to += last.kernel * own;
+    } else {
+      for (int64_t k = 0; k < last.kernel; ++k, to += own) {
+        if (inside && k >= run.first && k < run.first + run.count) {
+          std::memcpy(to, x + (at * last.in + begin[count - 1] + k * last.dilation) * channels_,
+                      bytes);
+        } else {
+          std::memset(to, 0, bytes);
+        }
       }
     }
     size_t i = count - 1;

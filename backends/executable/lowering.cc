@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "backends/executable/basic_steps.h"
+#include "backends/executable/einsum_step.h"
 #include "backends/executable/gather_step.h"
 #include "backends/executable/lower_copy.h"
 #include "backends/executable/lower_scan.h"
@@ -280,6 +281,9 @@ bool Lowering::lower_move(const Node& node, Steps& steps) {
 }
 
 void Lowering::lower_by_reference(const Node& node, Steps& steps) {
+  if (node.op() == Op::einsum && node.result()->type().element == ElementType::f32) {
+    return append_for(node, std::make_unique<EinsumStep>(node), steps);
+  }
   append_for(node, std::make_unique<ReferenceStep>(node, depends_on_elements(node, *this)), steps);
 }
 

@@ -10,22 +10,6 @@
 #include "ir/window.h"
 
 namespace refrain::executable {
-namespace {
-
-// Taps k in [0, kernel) with 0 <= begin + k * dilation < extent.
-struct Taps {
-  int64_t first, count;
-};
-Taps taps_inside(int64_t begin, int64_t dilation, int64_t kernel, int64_t extent) {
-  const auto up = [&](int64_t distance) {
-    return distance <= 0 ? 0 : (distance + dilation - 1) / dilation;
-  };
-  const int64_t first = std::min(up(-begin), kernel), last = std::min(up(extent - begin), kernel);
-  return {first, std::max<int64_t>(0, last - first)};
-}
-
-}  // namespace
-
 PoolStep::PoolStep(const WindowChain& chain, int threads)
     : pooling_(chain.window->op() == Op::max_pool ? highway::Pooling::max : highway::Pooling::sum),
       axes_(chain.axes),
@@ -46,9 +30,9 @@ PoolStep::PoolStep(const WindowChain& chain, int threads)
     std::vector<Covered>& windows = covered_.emplace_back();
     for (int64_t place = 0; place < axis.out; ++place) {
       const int64_t begin = axis.begin(place);
-      const Taps inside = taps_inside(begin, axis.dilation, axis.kernel, axis.in);
-      const Taps padded = taps_inside(begin + axis.pad, axis.dilation, axis.kernel,
-                                      axis.in + axis.pad + attributes.pad_end[i]);
+      const TapRange inside = taps_inside(begin, axis.dilation, axis.kernel, axis.in);
+      const TapRange padded = taps_inside(begin + axis.pad, axis.dilation, axis.kernel,
+                                          axis.in + axis.pad + attributes.pad_end[i]);
       windows.push_back({begin + inside.first * axis.dilation, inside.count,
                          automatic ? axis.kernel : padded.count});
     }

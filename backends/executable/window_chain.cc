@@ -48,6 +48,14 @@ void trim(SlidingAxis& axis) {
 
 }  // namespace
 
+TapRange taps_inside(int64_t begin, int64_t dilation, int64_t kernel, int64_t extent) {
+  const auto up = [&](int64_t distance) {
+    return distance <= 0 ? 0 : (distance + dilation - 1) / dilation;
+  };
+  const int64_t first = std::min(up(-begin), kernel), last = std::min(up(extent - begin), kernel);
+  return {first, std::max<int64_t>(0, last - first)};
+}
+
 std::optional<WindowChain> window_chain(const Node& last) {
   if (last.op() != Op::transpose || !moves_channels(last, true)) return {};
   const auto only_source = [](const Value* value) {

@@ -20,6 +20,12 @@ struct SlidingAxis {
   int64_t begin(int64_t i) const { return i * stride - pad; }
 };
 
+// Taps k of [0, kernel) with 0 <= begin + k * dilation < extent: `count` from `first` on.
+struct TapRange {
+  int64_t first = 0, count = 0;
+};
+TapRange taps_inside(int64_t begin, int64_t dilation, int64_t kernel, int64_t extent);
+
 // A convolution or a pooling that takes its channels from the last axis of `input` and puts them
 // back into the last axis of its result: transpose, conv, transpose. Nothing else reads what lies
 // between. move_channels_last() makes such chains.
