@@ -11,6 +11,7 @@
 #include "backends/executable/depthwise_step.h"
 #include "backends/executable/lowering.h"
 #include "backends/executable/pointwise.h"
+#include "backends/executable/window_chain.h"
 #include "ir/builder.h"
 
 namespace refrain::executable {
@@ -43,7 +44,7 @@ bool has_elements(const Value& value) { return bytes_of(value) > 0; }
 
 class Mover {
  public:
-  explicit Mover(Region& region) : region_(region) {}
+  Mover(Region& region, ConvChoice& choice) : region_(region), choice_(choice) {}
 
   void run() {
     for (const Node* node = region_.first(); node; node = node->next()) {
@@ -52,7 +53,8 @@ class Mover {
     }
     for (Node* node = region_.first(); node;) {
       Node* const next = node->next();
-      for (size_t i = 0; i < node->region_count(); ++i) move_channels_last(node->region(i));
+      for (size_t i = 0; i < node->region_count(); ++i)
+        move_channels_last(node->region(i), choice_);
       move(*node);
       node = next;
     }
@@ -124,20 +126,35 @@ class Mover {
     first->set_name(name);
   }
 
+  // Whether a transpose between the two forms has to move anything.
+  static bool is_copied(const Value& value) {
+    const std::vector<int64_t> extents = extents_of(value);
+    return extents[1] > 1 && element_count(extents) > extents[0] * extents[1];
+  }
+
+  // Whether somebody reads a value who needs it with channels first, as far as can be told.
+  static bool read_as_it_is(const Value& value, int depth = 8) {
+    for (const Use* use = value.first_use(); use; use = use->next()) {
+      const Node& user = *use->user();
+      if (window_geometry(user) || user.op() == Op::transpose) continue;
+      const bool moves_too = instruction_of(user) || user.op() == Op::slice ||
+                             user.op() == Op::pad || user.op() == Op::concat;
+      if (!moves_too || depth == 0 || read_as_it_is(*user.result(), depth - 1)) return true;
+    }
+    return false;
+  }
+
   void move_window(Node& node) {
+    if (there_.contains(&node) || !window_geometry(node)) return;
     Value* const x = node.operand(0);
     const size_t rank = x->type().shape.rank();
-    const auto constant = [&](size_t i) {
-      return !node.operand(i) || constant_tensor(node.operand(i));
-    };
-    if (there_.contains(&node) || node.result_count() != 1 || rank < 3 ||
-        x->type().element != ElementType::f32 || !has_elements(*x) ||
-        !has_elements(*node.result()) || !constant(1) || !constant(2)) {
+    Value* last = known(x);
+    if (!last) last = untransposed(x);
+    if (!choice_.move_channels(node, !last && is_copied(*x),
+                               is_copied(*node.result()) && read_as_it_is(*node.result()))) {
       return;
     }
     Builder build = builder(node);
-    Value* last = known(x);
-    if (!last) last = untransposed(x);
     if (!last) last = build.transpose(x, to_last(rank));
     last_[x] = last;
     std::vector<Value*> operands = node.operands();
@@ -260,12 +277,13 @@ class Mover {
   }
 
   Region& region_;
+  ConvChoice& choice_;
   std::unordered_set<const Node*> there_;  // convolutions that are between transposes already
   std::unordered_map<const Value*, Value*> last_;
 };
 
 }  // namespace
 
-void move_channels_last(Region& region) { Mover(region).run(); }
+void move_channels_last(Region& region, ConvChoice& choice) { Mover(region, choice).run(); }
 
 }  // namespace refrain::executable

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <vector>
+#include <limits>
+#include <optional>
 
+#include "backends/executable/basic_steps.h"
 #include "backends/executable/conv_step.h"
 #include "backends/onednn/kernels.h"
 #include "ir/builder.h"
@@ -35,21 +37,63 @@ int64_t work_of(const WindowChain& chain) {
   return static_cast<int64_t>(std::min(work, 1e18));
 }
 
+// Microseconds of the fastest run.
 template <typename Run>
-double microseconds(const Run& run) {
-  const Clock::time_point begin = Clock::now();
-  run();
-  return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
+double time_of(const Run& run) {
+  double best = std::numeric_limits<double>::infinity(), total = 0;
+  for (int i = 0; i < kRuns && total < kTimeBound; ++i) {
+    const Clock::time_point begin = Clock::now();
+    run();
+    const double time = std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
+    total += time;
+    best = std::min(best, time);
+  }
+  return best;
 }
 
-bool is_faster(StepKernel& kernel, const WindowChain& chain, const PrepareOptions& options) {
+std::vector<const Tensor*> constants_of(const Node& window) {
+  std::vector<const Tensor*> constants;
+  for (size_t i = 0; i < window.operand_count(); ++i) {
+    constants.push_back(window.operand(i) ? constant_tensor(window.operand(i)).get() : nullptr);
+  }
+  return constants;
+}
+
+// A transpose of [N, C, spatial...] to channels last, or back.
+double time_of_copy(const std::vector<int64_t>& last, const float* from, float* to, bool back) {
+  const int64_t batch = last[0], channels = last.back();
+  const int64_t places = element_count(last) / std::max<int64_t>(1, batch * channels);
+  constexpr auto kElement = static_cast<int64_t>(sizeof(float));
+  const int64_t rows = back ? channels : places, columns = back ? places : channels;
+  StridedCopyStep copy("transpose",
+                       {{batch, rows * columns * kElement, rows * columns * kElement},
+                        {rows, kElement, columns * kElement},
+                        {columns, rows * kElement, kElement}},
+                       kElement);
+  // Only read.
+  copy.set_pointer(copy.reads(Place()), const_cast<float*>(from));
+  copy.set_pointer(copy.writes(Place()), to);
+  return time_of([&] { copy.run(); });
+}
+
+}  // namespace
+
+bool ConvChoice::considers(const WindowChain& chain) const {
+  return options_.kernels == KernelChoice::automatic && chain.window->op() == Op::conv &&
+         work_of(chain) >= kLeastWork;
+}
+
+const ConvChoice::Times& ConvChoice::times_of(const WindowChain& chain) {
+  const auto [found, fresh] = times_.try_emplace(sizes_of(chain));
+  Times& times = found->second;
+  if (!fresh) return times;
   highway::Program nothing;
   nothing.inputs = 1;
   nothing.outputs = {0};
-  ConvStep own(chain, nothing, {}, options.threads);
-  Tensor x(ElementType::f32, extents_of(*chain.input));
-  Tensor y(ElementType::f32, extents_of(*chain.last->result()));
-  Tensor scratch(ElementType::u8, {own.scratch_bytes()});
+  ConvStep own(chain, nothing, {}, options_.threads);
+  Tensor x(ElementType::f32, chain.x), y(ElementType::f32, chain.y);
+  // Of the input's and of the result's size.
+  Tensor scratch(ElementType::u8, {std::max({own.scratch_bytes(), x.bytes(), y.bytes()})});
   uint32_t state = 1;
   for (float& element : x.data<float>()) {
     state = state * 1664525U + 1013904223U;
@@ -58,44 +102,41 @@ bool is_faster(StepKernel& kernel, const WindowChain& chain, const PrepareOption
   own.set_pointer(own.reads(Place()), x.raw());
   own.set_pointer(own.writes(Place()), y.raw());
   own.set_pointer(own.writes(Place()), scratch.raw());
+  times.own = time_of([&] { own.run(); });
+  const std::vector<const Tensor*> constants = constants_of(*chain.window);
   std::vector<const void*> operands = {x.raw()};
-  for (size_t i = 1; i < chain.window->operand_count(); ++i) {
-    const TensorPtr constant = constant_tensor(chain.window->operand(i));
-    operands.push_back(constant ? constant->raw() : nullptr);
+  for (size_t i = 1; i < constants.size(); ++i) {
+    operands.push_back(constants[i] ? constants[i]->raw() : nullptr);
   }
   void* const results[] = {y.raw()};
-  const auto run_own = [&] { own.run(); };
-  const auto run_onednn = [&] { kernel.run(operands.data(), results); };
-  double own_us = 0, onednn_us = 0, total = 0;
-  for (int i = 0; i < kRuns && total < kTimeBound; ++i) {
-    const double first = microseconds(run_own), second = microseconds(run_onednn);
-    total += first + second;
-    own_us = i == 0 ? first : std::min(own_us, first);
-    onednn_us = i == 0 ? second : std::min(onednn_us, second);
+  for (const bool last : {true, false}) {
+    const std::unique_ptr<StepKernel> kernel =
+        onednn::make_kernel(*chain.window, constants, {.channels_last = last});
+    double& time = last ? times.onednn_last : times.onednn_first;
+    time = kernel ? time_of([&] { kernel->run(operands.data(), results); })
+                  : std::numeric_limits<double>::infinity();
   }
-  return onednn_us < kWorthwhile * own_us;
+  auto* const other = static_cast<float*>(scratch.raw());
+  times.copy_in = time_of_copy(chain.x, x.data<float>().data(), other, false);
+  times.copy_out = time_of_copy(chain.y, y.data<float>().data(), other, true);
+  return times;
 }
 
-}  // namespace
+bool ConvChoice::move_channels(const Node& window, bool copies_in, bool copies_out) {
+  if (!copies_in && !copies_out) return true;
+  const std::optional<WindowChain> chain = window_geometry(window);
+  if (!chain || !considers(*chain)) return true;
+  const Times& times = times_of(*chain);
+  return std::min(times.own, times.onednn_last) + (copies_in ? times.copy_in : 0) +
+             (copies_out ? times.copy_out : 0) <=
+         times.onednn_first;
+}
 
-std::unique_ptr<StepKernel> faster_by_onednn(Lowering& lowering, const WindowChain& chain) {
-  const PrepareOptions& options = lowering.options();
-  if (options.kernels != KernelChoice::automatic || work_of(chain) < kLeastWork) return nullptr;
-  std::map<std::vector<int64_t>, bool>& known = lowering.onednn_faster();
-  const std::vector<int64_t> sizes = sizes_of(chain);
-  const auto found = known.find(sizes);
-  if (found != known.end() && !found->second) return nullptr;
-  std::vector<const Tensor*> constants;
-  for (size_t i = 0; i < chain.window->operand_count(); ++i) {
-    constants.push_back(chain.window->operand(i) ? lowering.constant(chain.window->operand(i))
-                                                 : nullptr);
-  }
-  std::unique_ptr<StepKernel> kernel =
-      onednn::make_kernel(*chain.window, constants, {.channels_last = true});
-  if (!kernel) return nullptr;
-  const bool faster = found != known.end() || is_faster(*kernel, chain, options);
-  known[sizes] = faster;
-  return faster ? std::move(kernel) : nullptr;
+std::unique_ptr<StepKernel> ConvChoice::faster_by_onednn(const WindowChain& chain) {
+  if (!considers(chain)) return nullptr;
+  const Times& times = times_of(chain);
+  if (times.onednn_last >= kWorthwhile * times.own) return nullptr;
+  return onednn::make_kernel(*chain.window, constants_of(*chain.window), {.channels_last = true});
 }
 
 }  // namespace refrain::executable

@@ -170,9 +170,8 @@ void ConvStep::make_products(const WindowChain& chain, const highway::Program& p
     for (highway::Stream& output : stage.outputs) output.offset = group * columns;
     products_[static_cast<size_t>(group)] = std::make_unique<highway::RecurrentLoop>(spec);
   }
-  text_ = "highway conv " + extents_text(extents_of(*chain.input)) + " by " +
-          extents_text(weights.extents()) + " to " +
-          extents_text(extents_of(*chain.last->result()));
+  text_ = "highway conv " + extents_text(chain.x) + " by " + extents_text(weights.extents()) +
+          " to " + extents_text(chain.y);
 }
 
 int64_t ConvStep::scratch_bytes() const {
@@ -251,12 +250,14 @@ void ConvStep::gather(size_t group, int64_t row, float* to) const {
     }
     if (inside && run.count > 0 && piece) {
       // One piece between what lies in padding.
-      std::memset(to, 0, static_cast<size_t>(run.first) * bytes);
+      if (run.first > 0) std::memset(to, 0, static_cast<size_t>(run.first) * bytes);
       std::memcpy(to + run.first * own,
                   x + (at * last.in + begin[count - 1] + run.first) * channels_,
                   static_cast<size_t>(run.count) * bytes);
       const int64_t after = run.first + run.count;
-      std::memset(to + after * own, 0, static_cast<size_t>(last.kernel - after) * bytes);
+      if (after < last.kernel) {
+        std::memset(to + after * own, 0, static_cast<size_t>(last.kernel - after) * bytes);
+      }
       to += last.kernel * own;
     } else {
       for (int64_t k = 0; k < last.kernel; ++k, to += own) {

@@ -82,8 +82,11 @@ std::string obstacle(const Region& region, int64_t steps_left) {
 struct PreparedGraph::Plan {
   Plan(const Graph& source, const PrepareOptions& prepare_options)
       : graph(clone_graph(source)), options(prepare_options) {
-    if (options.kernels != KernelChoice::onednn) executable::move_channels_last(graph->body());
-    Lowering lowering(storage, options);
+    executable::ConvChoice conv_choice(options);
+    if (options.kernels != KernelChoice::onednn) {
+      executable::move_channels_last(graph->body(), conv_choice);
+    }
+    Lowering lowering(storage, options, conv_choice);
     for (size_t i = 0; i < graph->input_count(); ++i) {
       const Value* input = graph->input(i);
       lowering.set_place(input, storage.input(i, executable::bytes_of(*input)));
@@ -291,7 +294,8 @@ bool PreparedGraph::real_time(std::string* why) const {
   if (plan_->options.threads > 1) found = "runs on more than one thread";
   for (const OrderedStep& entry : plan_->ordered) {
     if (!found.empty()) break;
-    if (entry.step && !entry.step->real_time()) found = "a step that may allocate: " + entry.step->describe();
+    if (entry.step && !entry.step->real_time())
+      found = "a step that may allocate: " + entry.step->describe();
   }
   if (why) *why = found;
   return found.empty();

@@ -436,7 +436,7 @@ void Lowering::flush_window(Group& group, Steps& steps, const std::vector<const 
   highway::Program program = writer.finish(results);
   std::vector<bool> moves;
   for (const Value* input : inputs) moves.push_back(extents_of(*input) == group.extents);
-  if (std::unique_ptr<StepKernel> kernel = faster_by_onednn(*this, chain)) {
+  if (std::unique_ptr<StepKernel> kernel = conv_choice_.faster_by_onednn(chain)) {
     // The convolution into its own result, or one that only the program reads.
     const bool plain = group.nodes.empty();
     const Place result = plain ? allocate(group.product->result())

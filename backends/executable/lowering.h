@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "backends/executable/conv_choice.h"
 #include "backends/executable/depthwise_step.h"
 #include "backends/executable/executable.h"
 #include "backends/executable/pointwise.h"
@@ -46,8 +47,8 @@ bool may_be_fed(const Node& node, size_t operand);
 // must outlive the steps.
 class Lowering {
  public:
-  Lowering(Storage& storage, const PrepareOptions& options)
-      : storage_(storage), options_(options) {}
+  Lowering(Storage& storage, const PrepareOptions& options, ConvChoice& conv_choice)
+      : storage_(storage), options_(options), conv_choice_(conv_choice) {}
 
   // Appends the steps of a region, whose arguments have been given places. What the region yields
   // has a place afterwards. Throws Error for what supports() refuses.
@@ -63,8 +64,6 @@ class Lowering {
     double loop_us = 0, onednn_us = 0;
   };
   std::map<std::vector<int64_t>, RecurrentTimes>& recurrent_times() { return recurrent_times_; }
-  // Whether oneDNN was faster, by what a convolution's time depends on (see conv_choice.h).
-  std::map<std::vector<int64_t>, bool>& onednn_faster() { return onednn_faster_; }
 
   Place place(const Value* value) const;  // absent for null
   void set_place(const Value* value, Place place) { places_[value] = place; }
@@ -159,6 +158,7 @@ class Lowering {
 
   Storage& storage_;
   const PrepareOptions& options_;
+  ConvChoice& conv_choice_;
   std::unordered_map<const Value*, Place> places_;
   std::unordered_map<const Value*, const Tensor*> constants_;
   std::unordered_map<const Value*, Group*> open_;  // of values whose group is not emitted yet
@@ -167,7 +167,6 @@ class Lowering {
   std::unordered_map<const Node*, WindowChain> windows_;          // likewise
   std::vector<OrderedStep> ordered_;
   std::map<std::vector<int64_t>, RecurrentTimes> recurrent_times_;
-  std::map<std::vector<int64_t>, bool> onednn_faster_;
   int64_t position_ = 0;
   size_t top_ = 0;  // steps of the top level so far
   int depth_ = 0;

@@ -37,9 +37,8 @@ PoolStep::PoolStep(const WindowChain& chain, int threads)
                          automatic ? axis.kernel : padded.count});
     }
   }
-  text_ = "highway " + std::string(name(chain.window->op())) + " " +
-          extents_text(extents_of(*chain.input)) + " to " +
-          extents_text(extents_of(*chain.last->result()));
+  text_ = "highway " + std::string(name(chain.window->op())) + " " + extents_text(chain.x) +
+          " to " + extents_text(chain.y);
 }
 
 int64_t PoolStep::grain() const {

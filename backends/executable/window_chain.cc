@@ -28,6 +28,8 @@ bool moves_channels(const Node& transpose, bool to_last) {
   return true;
 }
 
+bool is_window(Op op) { return op == Op::conv || op == Op::max_pool || op == Op::average_pool; }
+
 bool is_constant(const Value* value) { return !value || constant_tensor(value); }
 
 // Leaves out the taps that lie in padding wherever the window is.
@@ -50,40 +52,37 @@ void trim(SlidingAxis& axis) {
 
 TapRange taps_inside(int64_t begin, int64_t dilation, int64_t kernel, int64_t extent) {
   const auto up = [&](int64_t distance) {
-    return distance <= 0 ? 0 : (distance + dilation - 1) / dilation;
+    if (distance <= 0) return int64_t{0};
+    return dilation == 1 ? distance : (distance + dilation - 1) / dilation;
   };
   const int64_t first = std::min(up(-begin), kernel), last = std::min(up(extent - begin), kernel);
   return {first, std::max<int64_t>(0, last - first)};
 }
 
-std::optional<WindowChain> window_chain(const Node& last) {
-  if (last.op() != Op::transpose || !moves_channels(last, true)) return {};
-  const auto only_source = [](const Value* value) {
-    return value->has_one_use() ? value->node() : nullptr;
-  };
-  WindowChain chain;
-  chain.last = &last;
-  const Node* const window = chain.window = only_source(last.operand(0));
-  const bool pool = window && (window->op() == Op::max_pool || window->op() == Op::average_pool);
-  if (!window || (!pool && window->op() != Op::conv) || window->result_count() != 1) return {};
-  if (window->result()->type().element != ElementType::f32 || bytes_of(*window->result()) == 0) {
+std::optional<WindowChain> window_geometry(const Node& window) {
+  if (!is_window(window.op()) || window.result_count() != 1) return {};
+  const bool pool = window.op() != Op::conv;
+  const std::vector<int64_t> x = extents_of(*window.operand(0)), y = extents_of(*window.result());
+  if (window.result()->type().element != ElementType::f32 || x.size() < 3 ||
+      element_count(x) == 0 || element_count(y) == 0 ||
+      (!pool && (!is_constant(window.operand(1)) || !is_constant(window.operand(2))))) {
     return {};
   }
-  const Node* const first = only_source(window->operand(0));
-  if (!first || first->op() != Op::transpose || !moves_channels(*first, false)) return {};
-  if (!pool && (!is_constant(window->operand(1)) || !is_constant(window->operand(2)))) return {};
-  chain.inner = {window, first};
-  chain.input = first->operand(0);
-  const std::vector<int64_t> x = extents_of(*window->operand(0)), y = extents_of(*window->result());
-  if (element_count(x) == 0) return {};
+  WindowChain chain;
+  chain.window = &window;
+  chain.x = x;
+  chain.y = y;
+  for (std::vector<int64_t>* extents : {&chain.x, &chain.y}) {
+    std::rotate(extents->begin() + 1, extents->begin() + 2, extents->end());
+  }
   chain.batch = x[0];
   chain.channels = x[1];
   chain.filters = y[1];
-  chain.groups = pool ? 1 : window->integer(A::groups);
+  chain.groups = pool ? 1 : window.integer(A::groups);
   const std::vector<int64_t> kernel =
-      pool ? window->integers(A::kernel) : extents_of(*window->operand(1));
+      pool ? window.integers(A::kernel) : extents_of(*window.operand(1));
   const size_t skipped = pool ? 0 : 2;
-  const WindowAttributes attributes = window_attributes(*window, x.size() - 2);
+  const WindowAttributes attributes = window_attributes(window, x.size() - 2);
   for (size_t i = 0; i + 2 < x.size(); ++i) {
     SlidingAxis axis;
     axis.in = x[2 + i];
@@ -91,11 +90,28 @@ std::optional<WindowChain> window_chain(const Node& last) {
     axis.kernel = kernel[skipped + i];
     axis.stride = attributes.strides[i];
     axis.dilation = attributes.dilations[i];
-    axis.pad = window_axis(attributes, i, axis.in, axis.kernel).pad_begin;
     if (axis.kernel < 1) return {};
+    axis.pad = window_axis(attributes, i, axis.in, axis.kernel).pad_begin;
     if (!pool) trim(axis);
     chain.axes.push_back(axis);
   }
+  return chain;
+}
+
+std::optional<WindowChain> window_chain(const Node& last) {
+  if (last.op() != Op::transpose || !moves_channels(last, true)) return {};
+  const auto only_source = [](const Value* value) {
+    return value->has_one_use() ? value->node() : nullptr;
+  };
+  const Node* const window = only_source(last.operand(0));
+  if (!window || !is_window(window->op())) return {};
+  const Node* const first = only_source(window->operand(0));
+  if (!first || first->op() != Op::transpose || !moves_channels(*first, false)) return {};
+  std::optional<WindowChain> chain = window_geometry(*window);
+  if (!chain) return {};
+  chain->last = &last;
+  chain->inner = {window, first};
+  chain->input = first->operand(0);
   return chain;
 }
 

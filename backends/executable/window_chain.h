@@ -34,6 +34,7 @@ struct WindowChain {
   const Node* window = nullptr;     // conv, max_pool or average_pool
   const Node* last = nullptr;       // the transpose that ends it
   std::vector<const Node*> inner;   // those before the last
+  std::vector<int64_t> x, y;        // extents of the input and of the result, channels last
   int64_t batch = 1, channels = 1;  // of the input
   int64_t groups = 1, filters = 1;  // filters: channels of the result
   std::vector<SlidingAxis> axes;
@@ -48,5 +49,8 @@ struct WindowChain {
 // The chain that ends in a transpose, or none. Everything is f32 and has elements; weights and bias
 // are constants of the graph.
 std::optional<WindowChain> window_chain(const Node& last);
+// What would be the chain of such a node if its channels came last: without the values and nodes
+// around it. None for nodes that chains are not made of.
+std::optional<WindowChain> window_geometry(const Node& window);
 
 }  // namespace refrain::executable

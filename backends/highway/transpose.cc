@@ -15,8 +15,9 @@ HWY_BEFORE_NAMESPACE();
 namespace refrain::highway::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Sides of what is transposed at once, so that lines of both sides stay in the first cache.
-constexpr int64_t kSide = 64;
+// Sides of what is transposed at once: a line of the cache. Rows whose distance is a power of two
+// compete for few places there, and of larger squares lines would be lost before their turn.
+constexpr int64_t kSide = 16;
 
 void Single(const char* from, int64_t from_stride, int64_t rows, int64_t columns, char* to,
             int64_t to_stride) {
