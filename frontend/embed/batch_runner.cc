@@ -30,7 +30,7 @@ RowPort row_port(DataType type, const Extents& extents, std::optional<size_t> ba
                 "an axis for the batch, or a value in the setup", "neither");
   }
   RowPort port;
-  port.bytes = size_of(type);
+  port.bytes = port.alignment = size_of(type);
   for (size_t i = 0; i < extents.rank(); ++i) {
     if (i < *batch_axis) port.outer *= extents[i];
     if (i > *batch_axis) port.bytes *= static_cast<size_t>(extents[i]);

@@ -19,6 +19,7 @@ namespace refrain::embed {
 struct RowPort {
   int64_t outer = 1;
   size_t bytes = 0;
+  size_t alignment = 1;
   size_t offset = 0;  // of a state in what a stream keeps
   size_t row_bytes() const { return static_cast<size_t>(outer) * bytes; }
 };

@@ -180,21 +180,26 @@ class Copies {
   std::promise<Outputs> promise_;
 };
 
+// Submissions are many and small: words for what is wrong are only found if something is.
 void check_transfer(const Batcher::Transfer& transfer, const Batcher::Stream::Impl& impl) {
-  const Compiled& one = impl.queue->form().one();
+  const embed::BatchForm& form = impl.queue->form();
+  const Compiled& one = form.one();
   if (transfer.steps < 1) {
     throw Error("wrong number of steps", "1 or more", std::to_string(transfer.steps));
   }
   if (!transfer.inputs && !one.inputs.empty()) throw Error("no inputs", "an array", "null");
-  const auto check = [&](const void* at, const Port& port, const char* kind, size_t i) {
+  const auto check = [&](const void* at, const embed::RowPort& row, const Port& port,
+                         const char* kind, size_t i) {
+    if (at && reinterpret_cast<uintptr_t>(at) % row.alignment == 0) return;
     embed::check_view(ConstView(port.type, port.extents, at), port.type, port.extents,
                       impl.of(kind, i));
   };
   for (size_t i = 0; i < one.inputs.size(); ++i) {
-    check(transfer.inputs[i], one.inputs[i], "input", i);
+    check(transfer.inputs[i], form.inputs()[i], one.inputs[i], "input", i);
   }
   for (size_t i = 0; transfer.outputs && i < one.outputs.size(); ++i) {
-    if (transfer.outputs[i]) check(transfer.outputs[i], one.outputs[i], "output", i);
+    if (transfer.outputs[i])
+      check(transfer.outputs[i], form.outputs()[i], one.outputs[i], "output", i);
   }
 }
 
