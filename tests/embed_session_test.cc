@@ -340,6 +340,99 @@ TEST_F(EmbedMisuse, CopiedInputs) {
               HasSubstr("wrong number of threads"));
 }
 
+class EmbedCases : public ::testing::TestWithParam<std::string> {};
+
+// Every test model gives what its case expects, whether it is prepared as a whole or not.
+TEST_P(EmbedCases, RunThroughTheApi) {
+  const auto graph = load_model(GetParam() + "/model.onnx").graph;
+  const std::vector<RuntimeValue> values = testing::case_inputs(GetParam(), *graph);
+  Inputs inputs;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!values[i].tensor) GTEST_SKIP() << "an input that is no tensor";
+    inputs.emplace(graph->input(i)->name(), view_of(*values[i].tensor));
+  }
+  Session session(Model::load(GetParam() + "/model.onnx"));
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    const Outputs outputs = session.run(inputs);
+    for (size_t i = 0; i < graph->output_count(); ++i) {
+      const RuntimeValue expected = testing::case_output(GetParam(), *graph, i);
+      EXPECT_TRUE(
+          close(tensor_of(outputs.at(graph->output_names()[i])), *expected.tensor, 1e-4, 1e-5))
+          << graph->output_names()[i] << "\n"
+          << session.describe();
+    }
+  }
+}
+
+// Steps of those that can be stepped give what the whole sequence gives.
+TEST_P(EmbedCases, StepsAreTheSequence) {
+  const Model model = Model::load(GetParam() + "/model.onnx");
+  const Streaming& streaming = model.streaming();
+  if (!streaming.supported) GTEST_SKIP() << streaming.why;
+  if (streaming.time.empty()) GTEST_SKIP() << "one run is one step";
+  constexpr int64_t kSteps = 5;
+  Random random(3);
+  std::vector<Tensor> kept;
+  Inputs inputs;
+  refrain::Setup setup;
+  for (const TensorInfo& info : model.inputs()) {
+    std::vector<int64_t> extents;
+    for (const Dimension& d : info.dimensions) {
+      extents.push_back(d.extent >= 0 ? d.extent : d.symbol == streaming.time ? kSteps : 2);
+      if (d.extent < 0 && !d.symbol.empty() && d.symbol != streaming.time)
+        setup.symbols[d.symbol] = 2;
+      if (d.extent < 0 && d.symbol.empty()) GTEST_SKIP() << "an extent without a name";
+    }
+    kept.push_back(random.tensor(static_cast<ElementType>(info.type), extents, 0, 1));
+    inputs.emplace(info.name, view_of(kept.back()));
+  }
+  Session whole(model), steps(model);
+  try {
+    steps.prepare_step(setup);
+  } catch (const Error& error) {
+    GTEST_SKIP() << error.what();
+  }
+  const Outputs expected = whole.run(inputs);
+  for (const StateInfo& state : steps.states()) {
+    if (!state.input.empty()) steps.write_state(state.name, inputs.at(state.input));
+  }
+  for (int64_t t = 0; t < kSteps; ++t) {
+    Inputs step;
+    std::vector<Tensor> slices;  // whose elements stay where they are
+    for (const TensorInfo& info : steps.inputs()) {
+      const TensorInfo& declared =
+          *std::find_if(model.inputs().begin(), model.inputs().end(),
+                        [&](const TensorInfo& candidate) { return candidate.name == info.name; });
+      Tensor slice = tensor_of(inputs.at(info.name));
+      for (size_t axis = 0; axis < declared.dimensions.size(); ++axis) {
+        if (declared.dimensions[axis].symbol == streaming.time) {
+          slice = testing::slice_of(slice, axis, t);
+        }
+      }
+      slices.push_back(std::move(slice));
+      step.emplace(info.name, view_of(slices.back()));
+    }
+    const Outputs outputs = steps.step(step);
+    for (const TensorInfo& info : model.outputs()) {
+      Tensor part = tensor_of(expected.at(info.name));
+      bool over_time = false;
+      for (size_t axis = 0; axis < info.dimensions.size(); ++axis) {
+        if (info.dimensions[axis].symbol != streaming.time) continue;
+        part = testing::slice_of(part, axis, t);
+        over_time = true;
+      }
+      // Results of the whole sequence are there after its last step.
+      if (!over_time && t + 1 < kSteps) continue;
+      EXPECT_TRUE(close(tensor_of(outputs.at(info.name)), part, 1e-4, 1e-5))
+          << info.name << " after step " << t << "\n"
+          << steps.describe();
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EmbedCases, ::testing::ValuesIn(testing::case_folders()),
+                         testing::case_test_name);
+
 // Silero's VAD, whose states are named by the caller, over real speech.
 TEST(EmbedSession, SileroStepsThroughSpeech) {
   const std::string folder =

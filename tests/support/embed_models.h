@@ -84,6 +84,24 @@ inline Tensor step_of(const Tensor& sequence, int64_t t, int64_t count = 1) {
   return step;
 }
 
+// Position `at` of one axis, which stays with an extent of 1.
+inline Tensor slice_of(const Tensor& tensor, size_t axis, int64_t at) {
+  std::vector<int64_t> extents = tensor.extents();
+  int64_t outer = 1, inner = static_cast<int64_t>(size_of(tensor.type()));
+  for (size_t i = 0; i < extents.size(); ++i) {
+    if (i < axis) outer *= extents[i];
+    if (i > axis) inner *= extents[i];
+  }
+  const int64_t extent = std::exchange(extents[axis], 1);
+  Tensor slice(tensor.type(), extents);
+  for (int64_t o = 0; o < outer; ++o) {
+    std::memcpy(static_cast<char*>(slice.raw()) + o * inner,
+                static_cast<const char*>(tensor.raw()) + (o * extent + at) * inner,
+                static_cast<size_t>(inner));
+  }
+  return slice;
+}
+
 // The message of the Error that f throws; empty if it throws none.
 template <typename F>
 std::string error_of(const F& f) {
