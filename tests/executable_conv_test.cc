@@ -304,6 +304,39 @@ TEST(ExecutableConv, LargeOnes) {
   check(Conv{{1, 32, 40, 30}, {3, 3}, 64, 1, {1, 1}, {1, 1}, {1, 1, 1, 1}});
 }
 
+TEST(ExecutableConvTranspose, StridesDilationsGroupsAndPadding) {
+  struct Case {
+    Ints x, kernel, strides, dilations, pads, padding;
+    int64_t filters, groups;
+  };
+  for (const Case& tested :
+       {Case{{1, 5, 7}, {3}, {1}, {1}, {0, 0}, {0}, 6, 1},
+        {{2, 17, 30}, {4}, {2}, {1}, {1, 1}, {0}, 19, 1},
+        {{2, 6, 9}, {3}, {3}, {2}, {2, 1}, {1}, 8, 2},
+        {{1, 4, 200}, {16}, {8}, {1}, {4, 4}, {0}, 33, 1},
+        {{2, 6, 4, 5}, {3, 2}, {2, 1}, {1, 2}, {1, 0, 0, 1}, {1, 0}, 12, 3},
+        {{1, 2, 3, 2, 4}, {2, 1, 3}, {1, 2, 2}, {1, 1, 1}, {0, 0, 1, 1, 0, 1}, {0, 1, 0}, 5, 1}}) {
+    for (const bool bias : {false, true}) {
+      const std::string steps = check(
+          [&](Maker& maker) {
+            Ints weights{tested.x[1], tested.filters / tested.groups};
+            weights.insert(weights.end(), tested.kernel.begin(), tested.kernel.end());
+            return std::vector<Value*>{
+                maker.build().op(Op::conv_transpose,
+                                 {maker.input(tested.x), maker.constant(weights),
+                                  bias ? maker.constant({tested.filters}) : nullptr},
+                                 {{A::strides, tested.strides},
+                                  {A::dilations, tested.dilations},
+                                  {A::pads, tested.pads},
+                                  {A::output_padding, tested.padding},
+                                  {A::groups, tested.groups}})};
+          },
+          60);
+      EXPECT_THAT(steps, HasSubstr("highway conv_transpose"));
+    }
+  }
+}
+
 struct Pool {
   Op op;
   Ints x, kernel, strides, dilations, pads;

@@ -81,6 +81,7 @@ class Mover {
   void move(Node& node) {
     switch (node.op()) {
       case Op::conv:
+      case Op::conv_transpose:
       case Op::max_pool:
       case Op::average_pool:
         return move_window(node);

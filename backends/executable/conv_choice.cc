@@ -123,6 +123,7 @@ const ConvChoice::Times& ConvChoice::times_of(const WindowChain& chain) {
 }
 
 bool ConvChoice::move_channels(const Node& window, bool copies_in, bool copies_out) {
+  if (window.op() == Op::conv_transpose) return options_.kernels == KernelChoice::highway;
   if (!copies_in && !copies_out) return true;
   const std::optional<WindowChain> chain = window_geometry(window);
   if (!chain || !considers(*chain)) return true;

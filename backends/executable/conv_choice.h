@@ -25,7 +25,7 @@ class ConvChoice {
 
   // Whether a convolution or pooling is better with its channels last, by whatever kernel, than
   // oneDNN's as it is, though its input (`copies_in`), its result or both must be transposed for
-  // that.
+  // that. A transposed convolution is oneDNN's unless only our own kernels may run.
   bool move_channels(const Node& window, bool copies_in, bool copies_out);
 
   // oneDNN's kernel for a chain's convolution, bias included, its slots those of the conv node, if

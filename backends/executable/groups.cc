@@ -5,6 +5,7 @@
 #include "backends/executable/basic_steps.h"
 #include "backends/executable/conv_choice.h"
 #include "backends/executable/conv_step.h"
+#include "backends/executable/conv_transpose_step.h"
 #include "backends/executable/loop_step.h"
 #include "backends/executable/lowering.h"
 #include "backends/executable/pool_step.h"
@@ -270,6 +271,13 @@ void Lowering::start_convolution(const DepthwiseChain& chain, Steps& steps) {
 
 void Lowering::start_window(const WindowChain& chain, Steps& steps) {
   need(chain.input, steps);
+  if (chain.window->op() == Op::conv_transpose) {
+    auto step = std::make_unique<ConvTransposeStep>(chain);
+    step->reads(place(chain.input));
+    step->writes(allocate(chain.last->result()));
+    step->writes(storage_.arena(step->scratch_bytes()));
+    return append(steps, std::move(step));
+  }
   if (chain.window->op() != Op::conv) {
     auto step = std::make_unique<PoolStep>(chain, options_.threads);
     step->reads(place(chain.input));

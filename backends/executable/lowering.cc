@@ -49,12 +49,36 @@ TensorPtr tensor_of_dims(const Node& node) {
   return std::make_shared<const Tensor>(Tensor::of_ints(extents));
 }
 
+// Whether the elements of an operand may tell the results' types: not those of what is moved,
+// added up or multiplied, nor indices into an axis.
+bool tells_types(Op op, size_t operand) {
+  switch (op) {
+    case Op::concat:
+    case Op::matmul:
+    case Op::einsum:
+    case Op::gather:
+    case Op::gather_elements:
+    case Op::gather_nd:
+    case Op::scatter_elements:
+    case Op::scatter_nd:
+      return false;
+    case Op::range:
+    case Op::fill:
+      return true;
+    default:
+      return operand > 0;
+  }
+}
+
 // Whether inference must see the operands' elements to know that they fit the op.
 bool depends_on_elements(const Node& node, const Lowering& lowering) {
   if (is_elementwise(node.op())) return false;
   for (size_t i = 0; i < node.operand_count(); ++i) {
     const Value* operand = node.operand(i);
-    if (operand && is_integer(operand->type().element) && !lowering.constant(operand)) return true;
+    if (operand && is_integer(operand->type().element) && tells_types(node.op(), i) &&
+        !lowering.constant(operand)) {
+      return true;
+    }
   }
   return false;
 }

@@ -28,7 +28,9 @@ bool moves_channels(const Node& transpose, bool to_last) {
   return true;
 }
 
-bool is_window(Op op) { return op == Op::conv || op == Op::max_pool || op == Op::average_pool; }
+bool is_window(Op op) {
+  return op == Op::conv || op == Op::conv_transpose || op == Op::max_pool || op == Op::average_pool;
+}
 
 bool is_constant(const Value* value) { return !value || constant_tensor(value); }
 
@@ -61,7 +63,8 @@ TapRange taps_inside(int64_t begin, int64_t dilation, int64_t kernel, int64_t ex
 
 std::optional<WindowChain> window_geometry(const Node& window) {
   if (!is_window(window.op()) || window.result_count() != 1) return {};
-  const bool pool = window.op() != Op::conv;
+  const bool transposed = window.op() == Op::conv_transpose;
+  const bool pool = !transposed && window.op() != Op::conv;
   const std::vector<int64_t> x = extents_of(*window.operand(0)), y = extents_of(*window.result());
   if (window.result()->type().element != ElementType::f32 || x.size() < 3 ||
       element_count(x) == 0 || element_count(y) == 0 ||
@@ -91,8 +94,17 @@ std::optional<WindowChain> window_geometry(const Node& window) {
     axis.stride = attributes.strides[i];
     axis.dilation = attributes.dilations[i];
     if (axis.kernel < 1) return {};
-    axis.pad = window_axis(attributes, i, axis.in, axis.kernel).pad_begin;
-    if (!pool) trim(axis);
+    if (transposed) {
+      const std::vector<int64_t>&padding = window.integers(A::output_padding),
+            &shape = window.integers(A::output_shape);
+      axis.pad =
+          transposed_window_axis(attributes, i, axis.in, axis.kernel,
+                                 padding.empty() ? 0 : padding[i], shape.empty() ? -1 : shape[i])
+              .pad_begin;
+    } else {
+      axis.pad = window_axis(attributes, i, axis.in, axis.kernel).pad_begin;
+    }
+    if (window.op() == Op::conv) trim(axis);
     chain.axes.push_back(axis);
   }
   return chain;

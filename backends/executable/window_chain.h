@@ -10,8 +10,9 @@
 namespace refrain::executable {
 
 // One spatial axis: place i of the result covers places i * stride + k * dilation - pad, for k in
-// [0, kernel), of the input. A convolution reads only taps [0, kernel) of the weights' axis from
-// `first_tap` on: the others meet nothing but padding.
+// [0, kernel), of the input (of a transposed convolution, the other way round). A convolution reads
+// only taps [0, kernel) of the weights' axis from `first_tap` on: the others meet nothing but
+// padding.
 struct SlidingAxis {
   int64_t in = 1, out = 1, kernel = 1, stride = 1, dilation = 1, pad = 0;
   int64_t first_tap = 0;
@@ -26,12 +27,12 @@ struct TapRange {
 };
 TapRange taps_inside(int64_t begin, int64_t dilation, int64_t kernel, int64_t extent);
 
-// A convolution or a pooling that takes its channels from the last axis of `input` and puts them
-// back into the last axis of its result: transpose, conv, transpose. Nothing else reads what lies
-// between. move_channels_last() makes such chains.
+// A convolution, transposed or not, or a pooling that takes its channels from the last axis of
+// `input` and puts them back into the last axis of its result: transpose, conv, transpose. Nothing
+// else reads what lies between. move_channels_last() makes such chains.
 struct WindowChain {
   const Value* input = nullptr;     // [batch, spatial..., channels]
-  const Node* window = nullptr;     // conv, max_pool or average_pool
+  const Node* window = nullptr;     // conv, conv_transpose, max_pool, average_pool
   const Node* last = nullptr;       // the transpose that ends it
   std::vector<const Node*> inner;   // those before the last
   std::vector<int64_t> x, y;        // extents of the input and of the result, channels last
