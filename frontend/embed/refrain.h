@@ -37,6 +37,9 @@
 
 #include "refrain/error.h"
 
+// Within an exported class, what is not exported.
+#define REFRAIN_LOCAL __attribute__((visibility("hidden")))
+
 namespace refrain {
 
 // The version of the library, "major.minor.patch".
@@ -271,7 +274,7 @@ class REFRAIN_API Model {
   // What the reader of the file wants to be known.
   const std::vector<std::string>& warnings() const;
 
-  struct Impl;
+  struct REFRAIN_LOCAL Impl;
   explicit Model(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
   const std::shared_ptr<const Impl>& impl() const { return impl_; }
 
@@ -362,7 +365,7 @@ class REFRAIN_API Session {
   // What a run does, a line a step: kernel, shapes, place.
   std::string describe() const;
 
-  struct Impl;
+  struct REFRAIN_LOCAL Impl;
 
  private:
   explicit Session(std::unique_ptr<Impl> impl);
@@ -429,7 +432,7 @@ class REFRAIN_API Batcher {
     // What has not run is cancelled: its `done` gets an error.
     void close();
 
-    struct Impl;
+    struct REFRAIN_LOCAL Impl;
 
    private:
     friend class Batcher;
@@ -451,7 +454,7 @@ class REFRAIN_API Batcher {
   };
   Statistics statistics() const;
 
-  struct Impl;
+  struct REFRAIN_LOCAL Impl;
 
  private:
   std::shared_ptr<Impl> impl_;

@@ -87,6 +87,9 @@ def export_networks(exporter):
                   ["memory", "h0", "steps"], ["tokens", "scores"], 16,
                   {"memory": {0: "B", 1: "S"}, "h0": {0: "B"}, "tokens": {0: "T", 1: "B"},
                    "scores": {0: "T", 1: "B"}}, script=True)
+    time_batch = {0: "T", 1: "B"}
+    exporter.case("forecast_gru_op13", lambda: networks.Forecaster(16), [((48, 1, 1),), ((7, 3, 1),)],
+                  ["x"], ["next"], 13, {"x": time_batch, "next": time_batch})
 
 
 def main():

@@ -1,5 +1,6 @@
 """Whole networks around PyTorch's own recurrent layers."""
 
+import math
 from typing import List, Tuple
 
 import torch
@@ -151,3 +152,29 @@ class GreedyDecoder(nn.Module):
             tokens.append(token)
             scores.append(score)
         return torch.stack(tokens), torch.stack(scores)
+
+
+def daily_series(length: int) -> Tensor:
+    """A noisy cycle of 24 steps under one of 168, as of a demand by the hour."""
+    step = torch.arange(length)
+    day, week = torch.sin(2 * math.pi * step / 24), torch.sin(2 * math.pi * step / 168)
+    return day * (1 + 0.4 * week) + 0.5 * week + 0.05 * torch.randn(length)
+
+
+class Forecaster(nn.Module):
+    """The next value of daily_series, from the values so far: trained for that."""
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        self.gru = nn.GRU(1, hidden)
+        self.out = nn.Linear(hidden, 1)
+        optimizer = torch.optim.Adam(self.parameters(), 0.02)
+        for _ in range(150):
+            series = torch.stack([daily_series(337) for _ in range(8)], 1).unsqueeze(2)
+            loss = (self(series[:-1]) - series[1:]).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    def forward(self, x: Tensor):
+        return self.out(self.gru(x)[0])
