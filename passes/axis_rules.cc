@@ -1,6 +1,7 @@
 #include "passes/axis_rules.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <optional>
 
@@ -86,22 +87,12 @@ class Rules {
 
   // Arithmetic of extents stays such.
   bool moves_integers() const {
-    switch (node_.op()) {
-      case Op::concat:
-      case Op::gather:
-      case Op::slice:
-      case Op::split:
-      case Op::squeeze:
-      case Op::unsqueeze:
-      case Op::transpose:
-      case Op::reduce_prod:
-      case Op::reduce_sum:
-        return true;
-      case Op::range:
-        throw Error("it numbers the " + things());
-      default:
-        return is_elementwise(node_.op());
-    }
+    constexpr Op kMoves[] = {Op::concat,    Op::gather,      Op::slice,
+                             Op::split,     Op::squeeze,     Op::unsqueeze,
+                             Op::transpose, Op::reduce_prod, Op::reduce_sum};
+    if (node_.op() == Op::range) throw Error("it numbers the " + things());
+    return is_elementwise(node_.op()) ||
+           std::find(std::begin(kMoves), std::end(kMoves), node_.op()) != std::end(kMoves);
   }
 
   // What is made with the axis's extent has the axis where its type says so.
@@ -353,21 +344,25 @@ class Rules {
     return at(*place);
   }
 
+  // The axes that operand `i` lists; without it the first `count`.
+  std::vector<size_t> listed_axes(size_t i, size_t count) const {
+    std::vector<size_t> axes;
+    if (!has(i)) {
+      while (axes.size() < count) axes.push_back(axes.size());
+    } else {
+      for (const int64_t axis : known_ints(i)) axes.push_back(normalize_axis(axis, rank(0)));
+    }
+    return axes;
+  }
+
   AxisResults slice() const {
     const size_t axis = traces_[0].axis;
     const auto begins = constant_ints(node_.operand(1)), ends = constant_ints(node_.operand(2));
     const auto steps = constant_ints(node_.operand(4));
-    std::vector<int64_t> axes;
-    if (has(3)) {
-      axes = known_ints(3);
-    } else {
-      const Shape& shape = node_.operand(1)->type().shape;
-      if (!shape.ranked() || !shape[0].is_constant())
-        throw Error("the bounds of a slice are computed");
-      for (int64_t i = 0; i < shape[0].extent(); ++i) axes.push_back(i);
-    }
+    if (!has(3) && !begins) throw Error("the bounds of a slice are computed");
+    const std::vector<size_t> axes = listed_axes(3, begins ? begins->size() : 0);
     for (size_t i = 0; i < axes.size(); ++i) {
-      if (normalize_axis(axes[i], rank(0)) != axis) continue;
+      if (axes[i] != axis) continue;
       const bool whole = begins && ends && (!has(4) || (steps && (*steps)[i] == 1)) &&
                          (*begins)[i] == 0 && (*ends)[i] == std::numeric_limits<int64_t>::max();
       return whole ? at(axis) : along();
@@ -378,12 +373,9 @@ class Rules {
   AxisResults pad() const {
     const size_t axis = traces_[0].axis;
     const std::vector<int64_t> pads = known_ints(1);
-    std::vector<int64_t> axes;
-    if (has(3)) axes = known_ints(3);
-    const size_t count = has(3) ? axes.size() : rank(0);
-    for (size_t i = 0; i < count; ++i) {
-      const size_t own = has(3) ? normalize_axis(axes[i], rank(0)) : i;
-      if (own == axis && (pads.at(i) != 0 || pads.at(i + count) != 0)) return along();
+    const std::vector<size_t> axes = listed_axes(3, rank(0));
+    for (size_t i = 0; i < axes.size(); ++i) {
+      if (axes[i] == axis && (pads.at(i) != 0 || pads.at(i + axes.size()) != 0)) return along();
     }
     return at(axis);
   }

@@ -49,12 +49,11 @@ void TimeStream::visit_along(Node& node, const TimeTrace& x) {
     case Op::cum_sum:
       return visit_cum_sum(node, x);
     case Op::reduce_sum:
+    case Op::reduce_mean:
     case Op::reduce_prod:
     case Op::reduce_max:
     case Op::reduce_min:
       return visit_reduction(node, x);
-    case Op::reduce_mean:
-      throw Error("the future is read: it averages over all steps");
     default:
       throw Error("the future is read: it needs all steps at once");
   }
@@ -246,20 +245,41 @@ void TimeStream::visit_reduction(Node& node, const TimeTrace& x) {
   TensorPtr start;
   if (node.op() == Op::reduce_prod) start = one_element(element, 1);
   if (node.op() == Op::reduce_max || node.op() == Op::reduce_min) {
-    if (!is_float(element)) throw Error("the extreme of no integers at all");
+    if (!is_float(element)) throw Error("an extreme of integers is none before the first step");
     const double infinity = std::numeric_limits<double>::infinity();
     start = one_element(element, node.op() == Op::reduce_max ? -infinity : infinity);
   }
+  const bool mean = node.op() == Op::reduce_mean;
+  if (mean && !is_float(element)) throw Error("a mean of integers, rounded");
   const auto axis = static_cast<int64_t>(x.axis);
   Value* so_far = add_hidden(node, input, x.axis, 1, start);
   Value* longer = builder.op(Op::concat, {so_far, input}, {{AttributeName::axis, axis}});
-  Value* next = builder.op(node.op(), {longer, builder.ints({axis})});
+  Value* next = builder.op(mean ? Op::reduce_sum : node.op(), {longer, builder.ints({axis})});
   next->set_type(so_far->type());
   hidden_.back().next = next;
+  if (mean) {
+    count_steps_so_far(node);
+    next = builder.op(Op::div, {next, builder.cast(steps_after_, element)});
+  }
   // Other axes go, or all stay, as they did: this one has one element now.
   node.set_operand(0, next);
   traces_[next] = {Kind::latest};
   traces_[node.result()] = {Kind::latest};
+}
+
+void TimeStream::count_steps_so_far(Node& position) {
+  if (steps_before_) return;
+  HiddenState state;
+  state.name = unique_name("steps");
+  state.input = steps_before_ =
+      graph_.add_input(ValueType::tensor(ElementType::i64, {}), state.name);
+  Builder builder(graph_.body(), &position);
+  Value* block = builder.op(
+      Op::dims, {},
+      {{AttributeName::dims, std::vector<Dim>{time_}}, {AttributeName::keep_dims, false}});
+  if (look_ahead_ > 0) block = builder.op(Op::sub, {block, builder.scalar(look_ahead_)});
+  state.next = steps_after_ = builder.op(Op::add, {steps_before_, block});
+  hidden_.push_back(std::move(state));
 }
 
 void TimeStream::visit_range(Node& node) {
@@ -272,18 +292,7 @@ void TimeStream::visit_range(Node& node) {
   if (!all || constant_int(node.operand(0)) != 0 || constant_int(node.operand(2)) != 1 ||
       limit->type() != ValueType::tensor(ElementType::i64, {}))
     throw Error("it numbers the steps otherwise than by 0, 1, 2...");
-  Builder builder(graph_.body(), &node);
-  builder.set_node_name(node.name());
-  if (!steps_before_) {
-    HiddenState state;
-    state.name = unique_name("steps");
-    state.input = steps_before_ =
-        graph_.add_input(ValueType::tensor(ElementType::i64, {}), state.name);
-    Value* block =
-        look_ahead_ > 0 ? builder.op(Op::sub, {limit, builder.scalar(look_ahead_)}) : limit;
-    state.next = builder.op(Op::add, {steps_before_, block});
-    hidden_.push_back(std::move(state));
-  }
+  count_steps_so_far(node);
   Builder after(graph_.body(), node.next());
   after.set_node_name(node.name());
   Value* first = after.op(Op::add, {node.result(), node.result()});

@@ -95,6 +95,8 @@ class TimeStream {
   void visit_reduction(Node& node, const TimeTrace& x);
   // The numbers of the steps, 0, 1, 2...
   void visit_range(Node& node);
+  // Makes the number of steps a hidden state, if it is none yet, for what comes behind a node.
+  void count_steps_so_far(Node& position);
 
   // A hidden state of `like`'s type with `extent` elements along the time axis.
   Value* add_hidden(const Node& node, const Value* like, size_t axis, int64_t extent,
@@ -116,7 +118,7 @@ class TimeStream {
   std::unordered_set<std::string> names_;
   std::vector<HiddenState> hidden_;
   std::vector<CarriedState> carried_;
-  Value* steps_before_ = nullptr;  // the block, a hidden state; null if nobody asks
+  Value *steps_before_ = nullptr, *steps_after_ = nullptr;  // this block; null if nobody asks
 };
 
 }  // namespace refrain::passes::internal
