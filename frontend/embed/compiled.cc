@@ -209,8 +209,18 @@ class Compiler {
     }
     const std::string& batch = made_->batch;
     if (!batch.empty() && !symbols_.extents().contains(batch)) symbols_.bind(batch, rows_);
+    int64_t left = made_->options.limits.max_bytes;
     for (size_t i = 0; i < graph().input_count(); ++i) {
-      if (!is_fixed(i)) bind_shape(*graph().input(i));
+      if (is_fixed(i)) continue;
+      Value& input = *graph().input(i);
+      bind_shape(input);
+      const int64_t bytes = byte_count(input.type().element, input.type().shape.extents());
+      if (bytes > left) {
+        throw Error("the inputs take more memory than the model may",
+                    std::to_string(made_->options.limits.max_bytes) + " bytes at most",
+                    to_string(input.type()) + " for " + input_called(input.name()));
+      }
+      left -= bytes;
     }
   }
 
@@ -230,8 +240,7 @@ class Compiler {
       }
       extents = symbols_.resolve(type.shape);
     }
-    to_extents(extents);  // that it is no larger than views can be
-    byte_count(type.element, extents);
+    to_extents(extents);  // that views can show it
     input.set_type(ValueType::tensor(type.element, Shape::of_extents(extents)));
   }
 
