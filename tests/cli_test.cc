@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -9,6 +10,7 @@
 #include "frontend/io/file.h"
 #include "frontend/io/npy.h"
 #include "frontend/io/value_file.h"
+#include "frontend/weights/weight_file.h"
 #include "ir/text.h"
 #include "support/compare.h"
 #include "support/onnx_model.h"
@@ -121,13 +123,130 @@ TEST_F(Cli, InspectPrintsWhatParses) {
               AllOf(HasSubstr("backend reference"), HasSubstr("scan"), HasSubstr("tanh")));
 }
 
+// The tags that are open where a page ends or goes wrong: none if every one is closed in turn.
+std::vector<std::string> open_tags(const std::string& page) {
+  std::vector<std::string> open;
+  for (size_t at = page.find('<'); at != std::string::npos; at = page.find('<', at + 1)) {
+    const size_t end = page.find('>', at);
+    if (page[at + 1] == '!') continue;
+    const bool closes = page[at + 1] == '/';
+    const size_t begin = at + 1 + closes;
+    const std::string name = page.substr(begin, page.find_first_of(" />", begin) - begin);
+    if (closes) {
+      if (open.empty() || open.back() != name) return {"</" + name};
+      open.pop_back();
+    } else if (page[end - 1] != '/' && name != "meta") {
+      open.push_back(name);
+    }
+  }
+  return open;
+}
+
 TEST_F(Cli, HtmlLinksUsesToDefinitions) {
-  const std::string page = refrain_({"inspect", model_, "--format", "html"}).out;
+  const std::string page =
+      refrain_({"inspect", model_, "--format", "html", "--stage", "imported"}).out;
   EXPECT_THAT(page, AllOf(StartsWith("<!DOCTYPE html>"), HasSubstr("<svg"), EndsWith("</html>\n")));
-  EXPECT_THAT(page, Not(HasSubstr("http")));
+  EXPECT_THAT(open_tags(page), ::testing::IsEmpty());
   // Values by definition: x, h0, hn, y, h, e, a, n, w.
   EXPECT_THAT(
       page, HasSubstr("<b id=\"v6\">%a</b> = add(<a href=\"#v5\">%e</a>, <a href=\"#v4\">%h</a>)"));
+}
+
+TEST_F(Cli, HtmlShowsBeforeAndAfterSideBySide) {
+  const std::string model = std::string(REFRAIN_SOURCE_DIR) + "/tests/models/lstm_op9/model.onnx";
+  const std::string page = refrain_({"inspect", model, "--format", "html"}).out;
+  EXPECT_THAT(open_tags(page), ::testing::IsEmpty());
+  EXPECT_THAT(page, AllOf(HasSubstr("Before: as imported"), HasSubstr("After: optimized"),
+                          HasSubstr("i = sigmoid(W_i·x + b_i + U_i·h)"),
+                          HasSubstr("<b id=\"before0\">"), HasSubstr("<b id=\"after0\">")));
+  // Nothing from elsewhere: no address, no script, no source but what is in the page.
+  for (const char* word : {"http", "//", "<script", "<link", "<img", "src=", "url(", "@import"}) {
+    EXPECT_THAT(page, Not(HasSubstr(word)));
+  }
+  // Each link has its place.
+  for (size_t at = page.find("href=\"#"); at != std::string::npos; at = page.find("href=\"#", at)) {
+    at += 7;
+    const std::string id = page.substr(at, page.find('"', at) - at);
+    ASSERT_THAT(page, HasSubstr("id=\"" + id + "\""));
+  }
+}
+
+// What a browser makes of the page, where there is one.
+TEST_F(Cli, HtmlInABrowser) {
+  const char* const browser = "/usr/bin/chromium";
+  if (!fs::exists(browser)) GTEST_SKIP() << "no " << browser;
+  const std::string model = std::string(REFRAIN_SOURCE_DIR) + "/tests/models/lstm_op9/model.onnx";
+  const std::string page = folder_ / "page.html";
+  write_file(page, refrain_({"inspect", model, "--format", "html"}).out);
+  const ProcessResult shown = testing::run_process(
+      "/usr/bin/timeout",
+      {"60", browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+       "--user-data-dir=" + (folder_ / "profile"), "--dump-dom", "file://" + page});
+  if (shown.exit_code != 0) GTEST_SKIP() << "the browser does not run here";
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("class=\"pair\""), HasSubstr("</svg>"),
+                               HasSubstr("id=\"after0\""), HasSubstr("c = f*c + i*g")));
+}
+
+TEST_F(Cli, InspectWritesEquationsAndTheirParameters) {
+  const std::string model = std::string(REFRAIN_SOURCE_DIR) + "/tests/models/gru_op11/model.onnx";
+  const std::string weights = folder_ / "gru.safetensors";
+  const ProcessResult result =
+      refrain_({"inspect", model, "--format", "equations", "--weights-file", weights});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("weights \"gru.safetensors\"\n"),
+                                HasSubstr("  h = (1 - z)*n + z*h\n")));
+  const TensorPtr matrix = WeightFile::open(weights).find("gru_cell.U_r");
+  ASSERT_TRUE(matrix);
+  EXPECT_EQ(matrix->extents(), (std::vector<int64_t>{10, 10}));
+  expect_bad({"inspect", model, "--weights-file", weights}, "--weights-file is for equations");
+}
+
+TEST_F(Cli, GenerateContinuesAPrompt) {
+  const std::string model = std::string(REFRAIN_SOURCE_DIR) + "/tests/models/charlm_op9/model.onnx";
+  const auto generated = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"generate", model, "--length", "12"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProcessResult result = refrain_(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  const std::string greedy = generated({"--prompt", "1 2 3"});
+  EXPECT_THAT(greedy, StartsWith("1 2 3 "));
+  EXPECT_EQ(std::count(greedy.begin(), greedy.end(), ' '), 14);
+  EXPECT_EQ(generated({"--prompt", "1 2 3", "--beam", "1"}), greedy);
+  const std::string sampled = generated({"--temperature", "1", "--seed", "4"});
+  EXPECT_EQ(generated({"--temperature", "1", "--seed", "4"}), sampled);
+  EXPECT_NE(generated({"--temperature", "1", "--seed", "5"}), sampled);
+  const std::string beams = generated({"--beam", "3", "--all"});
+  EXPECT_EQ(std::count(beams.begin(), beams.end(), '\n'), 3);
+  // With symbols, until one of them.
+  std::string symbols;
+  for (int i = 0; i < 30; ++i) symbols += static_cast<char>('A' + i);
+  write_file(folder_ / "v.txt", [&] {
+    std::string lines;
+    for (const char c : symbols)
+      lines += (c == '\\' ? std::string("\\\\") : std::string(1, c)) + "\n";
+    return lines;
+  }());
+  const std::string text = generated({"--vocabulary", folder_ / "v.txt", "--prompt", "BCD"});
+  EXPECT_EQ(text.size(), 16u);
+  EXPECT_THAT(text, StartsWith("BCD"));
+  const std::string first(1, text[3]);
+  EXPECT_EQ(generated({"--vocabulary", folder_ / "v.txt", "--prompt", "BCD", "--until", first}),
+            "BCD\n");
+  expect_bad({"generate", model, "--vocabulary", folder_ / "v.txt", "--prompt", "BC~"},
+             "no symbol of the vocabulary fits the text at byte 2");
+  expect_bad({"generate", model, "--prompt", "30"}, "a symbol of the prompt is not one of");
+  expect_bad({"generate", model, "--beam", "2", "--temperature", "1"},
+             "--temperature excludes --beam");
+  expect_bad({"generate", std::string(REFRAIN_SOURCE_DIR) + "/tests/models/gru_op11/model.onnx"},
+             "the model takes and scores different numbers of symbols");
+  expect_bad(
+      {"generate", std::string(REFRAIN_SOURCE_DIR) + "/tests/models/bilstm2_op13/model.onnx"},
+      "symbols cannot be generated from this model");
+  write_file(folder_ / "short.txt", "a\nb\n");
+  expect_bad({"generate", model, "--vocabulary", folder_ / "short.txt"},
+             "the vocabulary is not this model's: expected 30 symbols");
 }
 
 TEST_F(Cli, CompileReportsDumpsAndWrites) {

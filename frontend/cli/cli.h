@@ -28,6 +28,7 @@ void add_run(CLI::App& app, Action& action);
 void add_verify(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_format(CLI::App& app, Action& action);
+void add_generate(CLI::App& app, Action& action);
 
 // --max-memory MB and --max-iterations N.
 struct LimitOptions {

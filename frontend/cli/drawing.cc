@@ -68,7 +68,7 @@ class Drawing {
     place();
   }
 
-  std::string svg() const {
+  std::string svg(std::string_view anchor) const {
     std::string out =
         fmt::format("<svg viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{0:.0f}\" height=\"{1:.0f}\">\n",
                     width_, top(layers_.size()));
@@ -84,13 +84,13 @@ class Drawing {
     for (const Box& box : boxes_) {
       const double y = top(box.layer);
       out += fmt::format(
-          "<a href=\"#v{}\"><g class=\"{}\"><title>{}</title><rect x=\"{:.0f}\" y=\"{:.0f}\" "
+          "<a href=\"#{}{}\"><g class=\"{}\"><title>{}</title><rect x=\"{:.0f}\" y=\"{:.0f}\" "
           "width=\"{:.0f}\" "
           "height=\"{:.0f}\" rx=\"5\"/><text x=\"{:.0f}\" y=\"{:.0f}\">{}</text>"
           "<text class=\"type\" x=\"{:.0f}\" y=\"{:.0f}\">{}</text></g></a>\n",
-          box.link, box.kind, escape_html(box.title + " " + box.subtitle), box.x - kWidth / 2, y,
-          kWidth, kHeight, box.x, y + 15, escape_html(shortened(box.title)), box.x, y + 29,
-          escape_html(shortened(box.subtitle)));
+          anchor, box.link, box.kind, escape_html(box.title + " " + box.subtitle),
+          box.x - kWidth / 2, y, kWidth, kHeight, box.x, y + 15, escape_html(shortened(box.title)),
+          box.x, y + 29, escape_html(shortened(box.subtitle)));
     }
     return out + "</svg>\n";
   }
@@ -143,8 +143,8 @@ ValueNumbers number_values(const Graph& graph) {
   return numbers;
 }
 
-std::string draw(const Region& region, const ValueNumbers& numbers) {
-  return Drawing(region, numbers).svg();
+std::string draw(const Region& region, const ValueNumbers& numbers, std::string_view anchor) {
+  return Drawing(region, numbers).svg(anchor);
 }
 
 std::string escape_html(std::string_view text) {

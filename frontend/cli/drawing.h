@@ -18,9 +18,9 @@ ValueNumbers number_values(const Graph& graph);
 inline constexpr size_t kMostDrawnNodes = 400;
 
 // The region from arguments (top) to what it yields (bottom), layer by layer: a node stands below
-// all that it reads. Constants are left out. Each node links to `#vN`, N the number of its first
-// result.
-std::string draw(const Region& region, const ValueNumbers& numbers);
+// all that it reads. Constants are left out. Each node links to `#`, `anchor` and the number of its
+// first result.
+std::string draw(const Region& region, const ValueNumbers& numbers, std::string_view anchor);
 
 // With &, <, >, quotes as entities.
 std::string escape_html(std::string_view text);

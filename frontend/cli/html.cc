@@ -27,6 +27,9 @@ pre a { color: #2456a6; text-decoration: none }
 pre a:hover { text-decoration: underline }
 pre b { color: #8a3b12 }
 pre b:target { background: #ffe9a8 }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 2em }
+.pair > section { min-width: 0 }
+.cell { background: #f7f7f2; border-left: 3px solid #d1a24a; padding: 0.6em 1em }
 )";
 
 // One past the quoted string that begins at `begin`.
@@ -36,9 +39,9 @@ size_t end_of_string(std::string_view text, size_t begin) {
   return std::min(i + 1, text.size());
 }
 
-// The text form with the first occurrence of each value, its definition, as an anchor `vN` and the
-// others as links to it.
-std::string linked_text(std::string_view text) {
+// The text form with the first occurrence of each value, its definition, as an anchor (`anchor` and
+// its number) and the others as links to it.
+std::string linked_text(std::string_view text, std::string_view anchor) {
   std::unordered_map<std::string_view, size_t> numbers;
   std::string out;
   for (size_t i = 0; i < text.size();) {
@@ -53,8 +56,9 @@ std::string linked_text(std::string_view text) {
       }
       const std::string_view value = text.substr(i, end - i);
       const auto [at, first] = numbers.emplace(value, numbers.size());
-      out += first ? fmt::format("<b id=\"v{}\">{}</b>", at->second, escape_html(value))
-                   : fmt::format("<a href=\"#v{}\">{}</a>", at->second, escape_html(value));
+      out += first
+                 ? fmt::format("<b id=\"{}{}\">{}</b>", anchor, at->second, escape_html(value))
+                 : fmt::format("<a href=\"#{}{}\">{}</a>", anchor, at->second, escape_html(value));
       i = end;
       continue;
     }
@@ -65,12 +69,12 @@ std::string linked_text(std::string_view text) {
 }
 
 void append_drawings(std::string& out, const Region& region, const std::string& heading,
-                     const ValueNumbers& numbers) {
-  out += "<h2>" + escape_html(heading) + "</h2>\n";
+                     const ValueNumbers& numbers, std::string_view anchor) {
+  out += "<h3>" + escape_html(heading) + "</h3>\n";
   if (region.size() > kMostDrawnNodes) {
     out += fmt::format("<p>{} nodes, too many to draw.</p>\n", region.size());
   } else {
-    out += "<figure>\n" + draw(region, numbers) + "</figure>\n";
+    out += "<figure>\n" + draw(region, numbers, anchor) + "</figure>\n";
   }
   for (const Node* node = region.first(); node; node = node->next()) {
     for (size_t i = 0; i < node->region_count(); ++i) {
@@ -78,23 +82,57 @@ void append_drawings(std::string& out, const Region& region, const std::string& 
       append_drawings(
           out, node->region(i),
           fmt::format("{} / {} {}{}", heading, name(node->op()), node->display_name(), part),
-          numbers);
+          numbers, anchor);
     }
   }
+}
+
+std::string page(const std::string& title, const std::string& content) {
+  std::string out = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" +
+                    escape_html(title) + "</title><style>";
+  out += kStyle;
+  return out + "</style></head><body>\n<h1>" + escape_html(title) + "</h1>\n" + content +
+         "</body></html>\n";
+}
+
+std::string drawings(const Graph& graph, std::string_view anchor) {
+  std::string out = "<pre>" + escape_html(summary(graph)) + "</pre>\n";
+  append_drawings(out, graph.body(), graph.name(), number_values(graph), anchor);
+  return out;
+}
+
+std::string text_form(const Graph& graph, const PrintOptions& options, std::string_view anchor) {
+  return "<pre>" + linked_text(print(graph, options), anchor) + "</pre>\n";
+}
+
+std::string section(const std::string& heading, const std::string& content) {
+  return "<section>\n<h2>" + heading + "</h2>\n" + content + "</section>\n";
 }
 
 }  // namespace
 
 std::string to_html(const Graph& graph, const std::string& title, const PrintOptions& options) {
-  std::string out = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" +
-                    escape_html(title) + "</title><style>";
-  out += kStyle;
-  out += "</style></head><body>\n<h1>" + escape_html(title) + "</h1>\n<pre>" +
-         escape_html(summary(graph)) + "</pre>\n";
-  append_drawings(out, graph.body(), graph.name(), number_values(graph));
-  out +=
-      "<h2>Text form</h2>\n<pre>" + linked_text(print(graph, options)) + "</pre>\n</body></html>\n";
-  return out;
+  return page(title, drawings(graph, "v") + section("Text form", text_form(graph, options, "v")));
+}
+
+std::string to_html(const Graph& imported, const Graph& optimized,
+                    const std::vector<std::string>& cells, const std::string& title,
+                    const PrintOptions& options) {
+  std::string content;
+  if (!cells.empty()) {
+    std::string equations;
+    for (const std::string& cell : cells)
+      equations += "<pre class=\"cell\">" + escape_html(cell) + "</pre>\n";
+    content += section(cells.size() == 1 ? "The recurrence" : "The recurrences", equations);
+  }
+  const auto pair = [&](const std::string& left, const std::string& right) {
+    content += "<div class=\"pair\">\n" + left + right + "</div>\n";
+  };
+  pair(section("Before: as imported", drawings(imported, "before")),
+       section("After: optimized", drawings(optimized, "after")));
+  pair(section("Text form before", text_form(imported, options, "before")),
+       section("Text form after", text_form(optimized, options, "after")));
+  return page(title, content);
 }
 
 }  // namespace refrain::cli

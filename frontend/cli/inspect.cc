@@ -1,12 +1,16 @@
 // `refrain inspect`: what a model looks like, at each stage.
 #include <fmt/core.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "frontend/cli/cli.h"
 #include "frontend/cli/html.h"
 #include "frontend/cli/summary.h"
 #include "frontend/cli/workload.h"
+#include "frontend/decompile/decompile.h"
+#include "frontend/io/file.h"
+#include "ir/clone.h"
 #include "ir/dot.h"
 #include "ir/text.h"
 
@@ -16,7 +20,7 @@ namespace {
 struct Options {
   std::string model;
   std::string format = "text";
-  std::string stage = "imported", backend = "auto";
+  std::string stage, backend = "auto", weights_file;
   std::vector<std::string> shapes;
   int threads = 1;
   bool weights = false;
@@ -32,11 +36,31 @@ std::string steps(std::unique_ptr<Graph> graph, const Options& options) {
   return "inputs\n" + shape_list(executable.graph(), work) + executable.describe(work.inputs);
 }
 
-int inspect(const Options& options) {
+// As equations, with the parameters in a file if one is asked for.
+std::string equations(const Graph& graph, const Options& options) {
+  const std::filesystem::path file =
+      options.weights_file.empty()
+          ? std::filesystem::path(options.model).filename().replace_extension("safetensors")
+          : std::filesystem::path(options.weights_file).filename();
+  const decompile::Decompiled result = decompile::decompile(graph, file.string());
+  if (!options.weights_file.empty())
+    write_file(options.weights_file, safetensors_encode(result.weights));
+  return result.text;
+}
+
+int inspect(Options options) {
+  const bool as_equations = options.format == "equations";
+  // A page shows both.
+  const bool both = options.stage.empty() && options.format == "html";
+  if (options.stage.empty()) options.stage = as_equations || both ? "optimized" : "imported";
+  if (!options.weights_file.empty() && !as_equations) {
+    throw Error("--weights-file is for equations", "--format equations", options.format);
+  }
   if (options.stage == "executable" && options.format != "text") {
     throw Error("--stage executable is a list of steps", "--format text", options.format);
   }
   std::unique_ptr<Graph> graph = load_with_warnings(options.model, options.limits);
+  const std::unique_ptr<Graph> imported = both ? clone_graph(*graph) : nullptr;
   std::string text;
   if (options.stage != "imported") {
     Progress progress;
@@ -48,8 +72,13 @@ int inspect(const Options& options) {
   const PrintOptions print_options{.all_elements = options.weights};
   if (options.stage == "executable") {
     text += steps(std::move(graph), options);
+  } else if (as_equations) {
+    text = equations(*graph, options);
   } else if (options.format == "dot") {
     text = to_dot(*graph);
+  } else if (both) {
+    text = to_html(*imported, *graph, decompile::decompile(*graph, "").cells, options.model,
+                   print_options);
   } else if (options.format == "html") {
     text = to_html(*graph, options.model, print_options);
   } else {
@@ -67,9 +96,14 @@ over them, otherwise 1), with the places of their operands and results. Weights 
 elements are left out of the text unless --weights is
 given; with it, the text is a complete model that every command reads.
 
+--format equations writes the model in the description language: every loop as a cell, one equation
+a gate, with the usual names where it is an LSTM, a GRU or the like. --format html is one page that
+needs nothing else: those cells, and the graph before and after optimization (or the --stage).
+
 Examples:
   refrain inspect model.onnx
-  refrain inspect model.onnx --stage optimized --format html > model.html
+  refrain inspect model.onnx --format html > model.html
+  refrain inspect model.onnx --format equations --weights-file model.safetensors > model.rfn
   refrain inspect model.onnx --format dot | dot -Tsvg > model.svg)";
 
 }  // namespace
@@ -80,12 +114,17 @@ void add_inspect(CLI::App& app, Action& action) {
   command.footer(kFooter);
   add_model_option(command, options->model);
   command.add_option("--format", options->format, "How to show it")
-      ->check(CLI::IsMember({"text", "dot", "html"}))
+      ->check(CLI::IsMember({"text", "dot", "html", "equations"}))
       ->capture_default_str();
-  command.add_option("--stage", options->stage, "What to show")
-      ->check(CLI::IsMember({"imported", "optimized", "executable"}))
-      ->capture_default_str();
+  command
+      .add_option("--stage", options->stage,
+                  "What to show (default: imported; optimized for equations, both for html)")
+      ->check(CLI::IsMember({"imported", "optimized", "executable"}));
   command.add_flag("--weights", options->weights, "Print all elements of all weights");
+  command
+      .add_option("--weights-file", options->weights_file,
+                  "Where to write the parameters of equations (safetensors)")
+      ->type_name("FILE");
   add_shape_option(command, options->shapes);
   add_backend_option(command, options->backend);
   add_threads_option(command, options->threads);

@@ -34,6 +34,7 @@ int run(int argc, char** argv) {
   refrain::cli::add_verify(app, action);
   refrain::cli::add_bench(app, action);
   refrain::cli::add_format(app, action);
+  refrain::cli::add_generate(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

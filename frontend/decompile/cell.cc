@@ -1,0 +1,434 @@
+#include "frontend/decompile/cell.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "frontend/decompile/roles.h"
+#include "ir/builder.h"
+
+namespace refrain::decompile {
+namespace {
+
+using Kind = Expression::Kind;
+
+bool is_cut(const Node& node) { return node.op() == Op::split || node.op() == Op::slice; }
+
+bool is_activation(Op op) {
+  switch (op) {
+    case Op::sigmoid:
+    case Op::tanh:
+    case Op::relu:
+    case Op::hard_sigmoid:
+    case Op::softmax:
+    case Op::elu:
+    case Op::softplus:
+    case Op::softsign:
+    case Op::leaky_relu:
+    case Op::gelu:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// An activation of something with a name is no gate.
+bool is_gate(const Expr& e) {
+  const Expr& inside = e->arguments[0];
+  return !inside->shared && (inside->kind == Kind::call || inside->kind == Kind::product);
+}
+
+bool reads(const Expr& e, const Expr& wanted) {
+  bool found = false;
+  walk(
+      e, [&](const Expr& at) { return at == e || !at->shared; },
+      [&](const Expr& at) { found |= at == wanted; });
+  return found;
+}
+
+// One line of the cell: what gets a name, or a state or output that is something named already.
+struct Equation {
+  Expr e;
+  std::string name;
+  bool output = false;
+};
+
+class CellMaker {
+ public:
+  CellMaker(const Node& node, const Evaluation& outer, Parts& parts, const Names& outer_names,
+            Names& cell_names)
+      : node_(node),
+        scan_(node),
+        outer_(outer),
+        names_(outer_names),
+        cell_names_(cell_names),
+        evaluation_(parts) {}
+
+  Cell make() {
+    bind_arguments();
+    evaluate();
+    collect_results();
+    order_states();
+    name_equations();
+    write();
+    return std::move(cell_);
+  }
+
+ private:
+  void bind_arguments() {
+    for (size_t i = 0; i < scan_.invariants(); ++i) {
+      evaluation_.set(scan_.invariant_argument(i),
+                      outer_.at(node_.operand(scan_.invariant_operand(i))));
+    }
+    for (size_t i = 0; i < scan_.states(); ++i) {
+      const Value* argument = scan_.state_argument(i);
+      const Value* initial = node_.operand(scan_.state_operand(i));
+      std::vector<Axis> axes = outer_.at(initial).axes;
+      if (is_zero(initial) || axes.size() != argument->type().shape.rank()) {
+        axes = default_axes(argument->type());
+        if (axes.size() >= 2) axes[axes.size() - 2] = {Axis::Kind::batch, 0};
+      }
+      cell_.state_axes.push_back(axes);
+      std::string base = identifier_of(argument->name());
+      // h.1, h_in, h0: the state is h.
+      for (const char* letter : {"h", "c", "s"}) {
+        if (base.size() <= 4 && base.starts_with(letter)) base = letter;
+      }
+      if (base == "v" || base.size() > 12) base = i == 0 ? "h" : i == 1 ? "c" : "s";
+      Symbolic state{axes, {}, nullptr};
+      const size_t count = variables("", axes).size();
+      for (size_t k = 0; k < count; ++k) {
+        Expr e = variables(names_.take(base), axes)[0];
+        e->over_time = false;
+        if (count > 1) e->name = names_.take(base);
+        state.parts.push_back(e);
+        state_variables_.push_back(e);
+        cell_.states.push_back(i);
+        cell_.state_parts.push_back(k);
+      }
+      evaluation_.set(argument, std::move(state));
+    }
+    for (size_t i = 0; i < scan_.scanned(); ++i) {
+      Symbolic slice = outer_.at(node_.operand(scan_.scanned_operand(i)));
+      int64_t axis = scan_.scan_slot(i).axis;
+      if (axis < 0) axis += static_cast<int64_t>(slice.axes.size());
+      if (!slice.constant && static_cast<size_t>(axis) < slice.axes.size()) {
+        slice.axes.erase(slice.axes.begin() + axis);
+      }
+      evaluation_.set(scan_.slice_argument(i), std::move(slice));
+    }
+  }
+
+  void evaluate() {
+    const Region& body = scan_.body();
+    for (size_t i = 0; i < body.argument_count(); ++i) share_argument(body.argument(i));
+    for (const Node* node = body.first(); node && node->op() != Op::yield; node = node->next()) {
+      if (evaluation_.evaluate(*node)) {
+        mark_shared(*node, evaluation_, true);
+        continue;
+      }
+      cell_.complete = false;
+      comments_.push_back(comment_of(*node));
+      for (size_t i = 0; i < node->result_count(); ++i) {
+        const Value* result = node->result(i);
+        const std::vector<Axis> axes = default_axes(result->type());
+        evaluation_.set(result, {axes, variables(names_.take("v"), axes), nullptr});
+        for (const Expr& e : evaluation_.at(result).parts) {
+          e->over_time = false;
+          unknown_.insert(e.get());
+        }
+      }
+    }
+  }
+
+  // A projection of the input that is read whole in several places is computed once a step.
+  void share_argument(const Value* argument) {
+    size_t whole = 0;
+    for (const Use* use = argument->first_use(); use; use = use->next())
+      whole += !is_cut(*use->user());
+    if (whole == 0 || argument->has_one_use()) return;
+    for (const Expr& e : evaluation_.at(argument).parts) {
+      if (e->kind == Kind::call || e->kind == Kind::product || e->kind == Kind::lookup)
+        e->shared = true;
+    }
+  }
+
+  void collect_results() {
+    for (size_t k = 0; k < state_variables_.size(); ++k) {
+      const Symbolic& next = evaluation_.at(scan_.next_state(cell_.states[k]));
+      const Symbolic& state = evaluation_.at(scan_.state_argument(cell_.states[k]));
+      const auto parts = evaluation_.over(next, state.axes);
+      if (!parts || cell_.state_parts[k] >= parts->size()) {
+        cell_.complete = false;
+        comments_.push_back("# " + state_variables_[k]->name +
+                            ": its next value has no words here");
+        next_.push_back(state_variables_[k]);
+      } else {
+        next_.push_back((*parts)[cell_.state_parts[k]]);
+      }
+      Expr& e = next_.back();
+      if (e->kind == Kind::call || e->kind == Kind::product) e->shared = true;
+    }
+    for (size_t i = 0; i < scan_.stacked(); ++i) {
+      const Symbolic& slice = evaluation_.at(scan_.stacked_slice(i));
+      cell_.stacked_axes.push_back(slice.axes);
+      if (slice.constant) {
+        cell_.complete = false;
+        comments_.push_back("# an output that is the same at every step");
+        continue;
+      }
+      for (const Expr& e : slice.parts) {
+        outputs_.push_back(e);
+        cell_.outputs.push_back(i);
+      }
+    }
+  }
+
+  // The state that is put out comes first: then nothing has to be said of outputs.
+  void order_states() {
+    for (size_t k = 1; outputs_.size() == 1 && k < next_.size(); ++k) {
+      if (next_[k] != outputs_[0] || next_[0] == outputs_[0]) continue;
+      const auto front = [&](auto& list) {
+        std::rotate(list.begin(), list.begin() + static_cast<ptrdiff_t>(k),
+                    list.begin() + static_cast<ptrdiff_t>(k) + 1);
+      };
+      front(next_);
+      front(state_variables_);
+      front(cell_.states);
+      front(cell_.state_parts);
+    }
+  }
+
+  // Parts of fused products read the same argument.
+  void share_what_is_read_twice() {
+    std::map<const Expression*, int> reads;
+    std::set<const Expression*> seen;
+    const auto count = [&](const Expr& root) {
+      walk(
+          root, [&](const Expr& at) { return at->name.empty() && !seen.contains(at.get()); },
+          [&](const Expr& at) {
+            if (!at->name.empty() || !seen.insert(at.get()).second) return;
+            for (const Expr& argument : at->arguments) {
+              if (++reads[argument.get()] > 1 && argument->kind != Kind::variable &&
+                  argument->kind != Kind::number && argument->kind != Kind::parameter &&
+                  argument->kind != Kind::part) {
+                argument->shared = true;
+              }
+            }
+          });
+    };
+    for (const Expr& e : next_) count(e);
+    for (const Expr& e : outputs_) count(e);
+  }
+
+  void name_equations() {
+    const Roles roles = find_roles(state_variables_, next_);
+    cell_.name = cell_names_.take(roles.cell + "_cell");
+    share_what_is_read_twice();
+    std::vector<Expr> order;
+    std::set<const Expression*> seen;
+    for (const Expr& e : next_) shared_in_order(e, order, seen);
+    for (const Expr& e : outputs_) shared_in_order(e, order, seen);
+    for (const Expr& e : order) equations_.push_back({e, "", false});
+    // States whose next value is no equation of its own.
+    std::set<const Expression*> owned;
+    for (size_t k = 0; k < next_.size(); ++k) {
+      if (!seen.contains(next_[k].get()) || !owned.insert(next_[k].get()).second)
+        equations_.push_back({next_[k], state_variables_[k]->name, false});
+    }
+    for (size_t at = 0; at < equations_.size(); ++at) name_equation(at, roles);
+    // An old value that was still needed after its new one was made.
+    for (const auto& [state, primed] : late_)
+      equations_.push_back({variable(primed, 0, false), state, false});
+    if (outputs_.size() == 1 && !next_.empty() && outputs_[0] == next_[0]) return;
+    for (const Expr& e : outputs_) {
+      equations_.push_back({e, e->name.empty() ? names_.take("y") : "", true});
+    }
+  }
+
+  void name_equation(size_t at, const Roles& roles) {
+    Equation& equation = equations_[at];
+    if (!equation.name.empty()) return;  // assigned at the end, after all that reads the old one
+    for (size_t k = 0; k < next_.size(); ++k) {
+      if (next_[k] != equation.e) continue;
+      bool needed = false;
+      for (size_t later = at + 1; later < equations_.size(); ++later)
+        needed |= reads(equations_[later].e, state_variables_[k]);
+      for (const Expr& output : outputs_)
+        needed |= !output->shared && reads(output, state_variables_[k]);
+      equation.name = state_variables_[k]->name;
+      if (needed) {
+        equation.name = names_.take(equation.name + "'");
+        late_.emplace_back(state_variables_[k]->name, equation.name);
+      }
+      equation.e->name = equation.name;
+      return;
+    }
+    const auto role = roles.gates.find(equation.e.get());
+    const std::string& f = equation.e->function;
+    equation.name = names_.take(role != roles.gates.end()    ? role->second
+                                : f == "sigmoid"             ? "u"
+                                : f == "tanh" || f == "relu" ? "n"
+                                : f == "softmax"             ? "a"
+                                                             : "v");
+    equation.e->name = equation.name;
+  }
+
+  bool is_state(const Expr& e) const {
+    return std::find(state_variables_.begin(), state_variables_.end(), e) != state_variables_.end();
+  }
+
+  void write() {
+    Writer writer(names_, cell_.name + ".");
+    writer.from_state = [&](const Expr& e) {
+      bool found = false;
+      walk(
+          e, [](const Expr&) { return true; }, [&](const Expr& at) { found |= is_state(at); });
+      return found;
+    };
+    for (const Equation& equation : equations_) local_.insert(equation.name);
+    std::string lines;
+    for (const std::string& comment : comments_) lines += "  " + comment + "\n";
+    for (const Equation& equation : equations_) {
+      const bool named = equation.name.empty();
+      const std::string right =
+          named ? equation.e->name : writer.text(equation.e, target_of(equation.name));
+      lines += equation.output ? "  O: " : "  ";
+      // A state may have its name from what stands for it in the text only by now.
+      lines += named ? right + "\n"
+                     : equation.name + " = " +
+                           (equation.e->name.empty() || equation.e->name == equation.name
+                                ? right
+                                : equation.e->name) +
+                           "\n";
+      collect_leaves(equation.e);
+    }
+    // In other scopes they have other names.
+    for (const Equation& equation : equations_) {
+      const bool own = equation.e->kind != Kind::variable && equation.e->name == equation.name;
+      if (own) equation.e->name.clear();
+    }
+    std::string head = "cell " + cell_.name + "(" + list_of(cell_.scanned);
+    for (const Expr& state : state_variables_) {
+      head += (head.ends_with('(') ? "" : ", ") + state->name;
+      if (state->width > 0) head += "[" + std::to_string(state->width) + "]";
+    }
+    head += ")";
+    for (size_t i = 0; i < cell_.given.size(); ++i)
+      head += (i == 0 ? " given " : ", ") + cell_.given[i]->name;
+    cell_.text = head + ":\n" + lines;
+    for (const Writer::Parameter& parameter : writer.parameters())
+      cell_.weights.push_back({cell_.name + "." + parameter.name, parameter.tensor});
+    for (const NamedTensor& table : writer.tables()) cell_.weights.push_back(table);
+  }
+
+  // Parameters of a plain recurrence need no mark: W, U and b.
+  std::string target_of(const std::string& name) const {
+    return cell_.name.starts_with("rnn_cell") ? "" : name;
+  }
+
+  static std::string list_of(const std::vector<Expr>& variables) {
+    std::string list;
+    for (const Expr& e : variables) list += (list.empty() ? "" : ", ") + e->name;
+    return variables.size() > 1 ? "(" + list + ")" : list;
+  }
+
+  // What the cell reads of the model around it.
+  void collect_leaves(const Expr& e) {
+    walk(
+        e, [&](const Expr& at) { return at->name.empty() || at == e; },
+        [&](const Expr& at) {
+          if (at->name.empty() || local_.contains(at->name) || is_state(at) ||
+              unknown_.contains(at.get()) || !leaves_.insert(at->name).second) {
+            return;
+          }
+          (at->over_time ? cell_.scanned : cell_.given).push_back(at);
+        });
+  }
+
+  const Node& node_;
+  ScanView scan_;
+  const Evaluation& outer_;
+  Names names_;
+  Names& cell_names_;
+  Evaluation evaluation_;
+  Cell cell_;
+  std::vector<Expr> state_variables_, next_, outputs_;
+  std::vector<std::string> comments_;
+  std::vector<Equation> equations_;
+  std::vector<std::pair<std::string, std::string>> late_;
+  std::set<std::string> local_, leaves_;
+  std::set<const Expression*> unknown_;
+};
+
+}  // namespace
+
+bool is_zero(const Value* value) {
+  while (value->node()) {
+    const Node& node = *value->node();
+    switch (node.op()) {
+      case Op::constant:
+      case Op::fill: {
+        const std::vector<double> elements =
+            node.attribute<TensorPtr>(AttributeName::value)->view().as_doubles();
+        return std::all_of(elements.begin(), elements.end(), [](double x) { return x == 0; });
+      }
+      case Op::slice:
+      case Op::split:
+      case Op::squeeze:
+      case Op::unsqueeze:
+      case Op::reshape:
+      case Op::expand:
+      case Op::transpose:
+      case Op::cast:
+      case Op::gather:
+        value = node.operand(0);
+        break;
+      default:
+        return false;
+    }
+  }
+  return false;
+}
+
+std::string comment_of(const Node& node) {
+  std::string text = "# ";
+  for (size_t i = 0; i < node.result_count(); ++i) {
+    text += (i > 0 ? ", " : "") + to_string(node.result(i)->type());
+  }
+  text += " = " + std::string(name(node.op())) + "(";
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    text += (i > 0 ? ", " : "") + (node.operand(i) ? to_string(node.operand(i)->type()) : "_");
+  }
+  return text + ")" + (node.name().empty() ? "" : " of " + identifier_of(node.name()));
+}
+
+void mark_shared(const Node& node, const Evaluation& evaluation, bool activations) {
+  for (size_t i = 0; i < node.result_count(); ++i) {
+    const Value* result = node.result(i);
+    const Symbolic& symbolic = evaluation.at(result);
+    if (symbolic.constant) continue;
+    size_t uses = 0, whole = 0;
+    for (const Use* use = result->first_use(); use; use = use->next()) {
+      ++uses;
+      whole += !is_cut(*use->user());
+    }
+    for (const Expr& e : symbolic.parts) {
+      if (e->kind != Kind::call && e->kind != Kind::product && e->kind != Kind::lookup &&
+          e->kind != Kind::concat) {
+        continue;
+      }
+      e->shared |=
+          (uses > 1 && whole > 0) || (activations && is_activation(node.op()) && is_gate(e));
+    }
+  }
+}
+
+Cell make_cell(const Node& node, const Evaluation& outer, Parts& parts, const Names& outer_names,
+               Names& cell_names) {
+  return CellMaker(node, outer, parts, outer_names, cell_names).make();
+}
+
+}  // namespace refrain::decompile

@@ -1,0 +1,38 @@
+// Internal to frontend/decompile: a scan's body as a cell.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "frontend/decompile/symbolic.h"
+#include "frontend/decompile/writer.h"
+#include "ir/control.h"
+
+namespace refrain::decompile {
+
+struct Cell {
+  std::string name;
+  std::string text;                  // the definition
+  std::vector<Expr> scanned, given;  // variables of the model around it
+  std::vector<size_t> states;        // scan's states with the part, in the cell's order:
+  std::vector<size_t> state_parts;   //   first the one that is put out, if one is
+  std::vector<size_t> outputs;       // the scan's stacked results (their parts in order)
+  std::vector<std::vector<Axis>> state_axes, stacked_axes;  // by the scan's state and result
+  std::vector<NamedTensor> weights;                         // by their names in the file
+  bool complete = true;
+};
+
+// `outer` are the values of the scan's operands. What is shared in them has its name already.
+Cell make_cell(const Node& node, const Evaluation& outer, Parts& parts, const Names& outer_names,
+               Names& cell_names);
+
+// Whether all elements are zero, however it is made.
+bool is_zero(const Value* value);
+
+// A comment that stands for a node that the language has no words for.
+std::string comment_of(const Node& node);
+
+// The nodes' results of which several others read, parts of them aside, get equations of their own.
+void mark_shared(const Node& node, const Evaluation& evaluation, bool activations);
+
+}  // namespace refrain::decompile

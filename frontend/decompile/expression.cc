@@ -1,0 +1,209 @@
+#include "frontend/decompile/expression.h"
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_set>
+
+namespace refrain::decompile {
+namespace {
+
+using Kind = Expression::Kind;
+
+Tensor transposed(const Tensor& matrix) {
+  const int64_t rows = matrix.extents()[0], columns = matrix.extents()[1];
+  Tensor result(matrix.type(), {columns, rows});
+  const size_t size = size_of(matrix.type());
+  const auto* source = static_cast<const char*>(matrix.raw());
+  auto* target = static_cast<char*>(result.raw());
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; ++j) {
+      std::memcpy(target + static_cast<size_t>(j * rows + i) * size,
+                  source + static_cast<size_t>(i * columns + j) * size, size);
+    }
+  }
+  return result;
+}
+
+// Rows begin to end - 1 of axis 0.
+Tensor rows_of(const Tensor& tensor, int64_t begin, int64_t end) {
+  std::vector<int64_t> extents = tensor.extents();
+  const size_t row =
+      extents[0] == 0 ? 0 : static_cast<size_t>(tensor.bytes()) / static_cast<size_t>(extents[0]);
+  extents[0] = end - begin;
+  Tensor result(tensor.type(), extents);
+  std::memcpy(result.raw(),
+              static_cast<const char*>(tensor.raw()) + static_cast<size_t>(begin) * row,
+              static_cast<size_t>(result.bytes()));
+  return result;
+}
+
+bool distributes(const std::string& function) {
+  constexpr const char* kNot[] = {"softmax", "log_softmax", "mean", "sum", "last", "first"};
+  return std::find(std::begin(kNot), std::end(kNot), function) == std::end(kNot);
+}
+
+}  // namespace
+
+Expression::~Expression() {
+  std::vector<Expr> last;
+  const auto take = [&](std::vector<Expr>& from) {
+    for (Expr& e : from) {
+      if (e.use_count() == 1) last.push_back(std::move(e));
+    }
+    from.clear();
+  };
+  take(arguments);
+  while (!last.empty()) {
+    const Expr e = std::move(last.back());
+    last.pop_back();
+    take(e->arguments);
+  }
+}
+
+Expr variable(std::string name, int64_t width, bool over_time) {
+  auto e = std::make_shared<Expression>();
+  e->name = std::move(name);
+  e->width = width;
+  e->over_time = over_time;
+  return e;
+}
+
+Expr number(double value) {
+  auto e = std::make_shared<Expression>();
+  e->kind = Kind::number;
+  e->value = value;
+  return e;
+}
+
+Expr call(std::string function, std::vector<Expr> arguments, int64_t width) {
+  auto e = std::make_shared<Expression>();
+  e->kind = Kind::call;
+  e->function = std::move(function);
+  for (const Expr& argument : arguments) e->over_time |= argument->over_time;
+  e->arguments = std::move(arguments);
+  e->width = width;
+  settle_depth(*e);
+  return e;
+}
+
+void settle_depth(Expression& e) {
+  constexpr int kDeepest = 40;
+  e.depth = 0;
+  for (const Expr& argument : e.arguments) {
+    e.depth = std::max(e.depth, argument->shared ? 1 : argument->depth + 1);
+  }
+  if (e.depth >= kDeepest) e.shared = true;
+}
+
+Expr Parts::constant(const TensorPtr& tensor, int64_t width) {
+  Expr& e = made_[{tensor.get(), nullptr}];
+  if (e) return e;
+  tensors_.push_back(tensor);
+  const std::vector<double> values = tensor->view().as_doubles();
+  if (!values.empty() &&
+      std::all_of(values.begin(), values.end(), [&](double v) { return v == values[0]; })) {
+    return e = number(values[0]);
+  }
+  e = std::make_shared<Expression>();
+  e->kind = Kind::parameter;
+  e->width = width;
+  e->tensor = std::make_shared<const Tensor>(tensor->clone().reshaped({width}));
+  return e;
+}
+
+Expr Parts::product(const TensorPtr& matrix, const Expr& x) {
+  Expr& e = made_[{matrix.get(), x.get()}];
+  if (e) return e;
+  tensors_.push_back(matrix);
+  kept_.push_back(x);
+  e = std::make_shared<Expression>();
+  e->kind = Kind::product;
+  e->width = matrix->extents()[1];
+  e->tensor = std::make_shared<const Tensor>(transposed(*matrix));
+  e->over_time = x->over_time;
+  e->arguments = {x};
+  settle_depth(*e);
+  return e;
+}
+
+Expr Parts::lookup(const TensorPtr& table, const Expr& index) {
+  Expr& e = made_[{table.get(), index.get()}];
+  if (e) return e;
+  tensors_.push_back(table);
+  kept_.push_back(index);
+  e = std::make_shared<Expression>();
+  e->kind = Kind::lookup;
+  e->width = table->extents()[1];
+  e->tensor = table;
+  e->over_time = index->over_time;
+  e->arguments = {index};
+  settle_depth(*e);
+  return e;
+}
+
+TensorPtr Parts::columns(const TensorPtr& matrix, int64_t begin, int64_t end) {
+  return std::make_shared<const Tensor>(transposed(rows_of(transposed(*matrix), begin, end)));
+}
+
+Expr Parts::part(const Expr& e, int64_t begin, int64_t end) {
+  if (e->width == 0 || (begin == 0 && end == e->width)) return e;
+  Expr& made = parts_[{e.get(), begin, end}];
+  if (made) return made;
+  kept_.push_back(e);
+  auto result = std::make_shared<Expression>(*e);
+  result->width = end - begin;
+  result->shared = false;
+  const bool whole = e->shared || e->kind == Kind::variable || e->kind == Kind::number ||
+                     (e->kind == Kind::call && !distributes(e->function));
+  if (e->kind == Kind::part) {
+    result = std::make_shared<Expression>(*part(e->arguments[0], e->begin + begin, e->begin + end));
+  } else if (whole) {
+    *result = Expression();
+    result->kind = Kind::part;
+    result->arguments = {e};
+    result->begin = begin;
+    result->end = end;
+    result->width = end - begin;
+    result->over_time = e->over_time;
+  } else if (e->kind == Kind::parameter || e->kind == Kind::product) {
+    result->tensor = std::make_shared<const Tensor>(rows_of(*e->tensor, begin, end));
+  } else if (e->kind == Kind::lookup) {
+    result->tensor = columns(e->tensor, begin, end);
+  } else if (e->kind == Kind::call) {
+    for (Expr& argument : result->arguments) argument = part(argument, begin, end);
+  } else {  // concat
+    result->arguments.clear();
+    int64_t at = 0;
+    for (const Expr& argument : e->arguments) {
+      const int64_t width = std::max<int64_t>(argument->width, 1);
+      const int64_t from = std::max(begin, at), to = std::min(end, at + width);
+      if (from < to) result->arguments.push_back(part(argument, from - at, to - at));
+      at += width;
+    }
+    if (result->arguments.size() == 1) result = result->arguments[0];
+  }
+  settle_depth(*result);
+  // `parts_` may have grown in between.
+  return parts_[{e.get(), begin, end}] = result;
+}
+
+void walk(const Expr& e, const std::function<bool(const Expr&)>& descend,
+          const std::function<void(const Expr&)>& f) {
+  std::unordered_set<const Expression*> seen;
+  // (expression, whether its arguments have been dealt with)
+  std::vector<std::pair<Expr, bool>> work = {{e, false}};
+  while (!work.empty()) {
+    const auto [at, done] = work.back();
+    work.pop_back();
+    if (done) {
+      f(at);
+      continue;
+    }
+    if (!seen.insert(at.get()).second) continue;
+    work.push_back({at, true});
+    if (!descend(at)) continue;
+    for (size_t i = at->arguments.size(); i-- > 0;) work.push_back({at->arguments[i], false});
+  }
+}
+
+}  // namespace refrain::decompile

@@ -1,0 +1,82 @@
+// Internal to frontend/decompile: the right-hand sides of equations.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "ir/tensor.h"
+
+namespace refrain::decompile {
+
+struct Expression;
+using Expr = std::shared_ptr<Expression>;
+
+// The features of one step of one sequence, as an equation has them.
+struct Expression {
+  Expression() = default;
+  Expression(const Expression&) = default;
+  Expression& operator=(const Expression&) = default;
+  ~Expression();  // without recursion, however long a chain of arguments is
+
+  enum class Kind : uint8_t {
+    variable,   // name
+    number,     // value
+    parameter,  // a vector
+    product,    // matrix times argument
+    lookup,     // row of a table, the argument is its index
+    call,       // function or operator of arguments
+    concat,
+    part  // of the argument: features begin to end - 1; one without width: feature begin
+  };
+  Kind kind = Kind::variable;
+  std::string name = {};      // a variable's, or once it has an equation of its own
+  std::string function = {};  // call: a name, or + - * / ^, or neg
+  std::vector<Expr> arguments = {};
+  double value = 0;
+  TensorPtr tensor = nullptr;  // parameter [width], product [width, argument's width], lookup
+                               // [rows, width]; f32
+  int64_t begin = 0, end = 0;
+  int64_t width = 0;       // 0: a scalar
+  bool shared = false;     // read in several places: it shall have an equation of its own
+  int depth = 0;           // of what its equation would be
+  bool over_time = false;  // changes with the step (of what is outside of cells)
+};
+
+Expr variable(std::string name, int64_t width, bool over_time);
+Expr number(double value);
+Expr call(std::string function, std::vector<Expr> arguments, int64_t width);
+
+// Makes expressions of parts of tensors and of expressions, the same one for the same part, so that
+// parameters are not multiplied.
+class Parts {
+ public:
+  // A tensor of one extent larger than 1 at most: a vector, or a number if all elements are equal.
+  Expr constant(const TensorPtr& tensor, int64_t width);
+  Expr product(const TensorPtr& matrix, const Expr& x);  // matrix [in, out], as in x·matrix
+  Expr lookup(const TensorPtr& table, const Expr& index);
+  // Features begin to end - 1: taken inside, down to the rows of matrices, as far as nothing that
+  // is shared is computed twice.
+  Expr part(const Expr& e, int64_t begin, int64_t end);
+
+ private:
+  TensorPtr columns(const TensorPtr& matrix, int64_t begin, int64_t end);
+
+  std::map<std::tuple<const Expression*, int64_t, int64_t>, Expr> parts_;
+  std::map<std::tuple<const Tensor*, const Expression*>, Expr> made_;
+  std::vector<TensorPtr> tensors_;  // keeps addresses unique
+  std::vector<Expr> kept_;
+};
+
+// The arguments' depths and one; an expression that would be nested too deep becomes shared.
+void settle_depth(Expression& e);
+
+// Calls f on every expression that e is made of, e last; `descend` says whether to go into one.
+void walk(const Expr& e, const std::function<bool(const Expr&)>& descend,
+          const std::function<void(const Expr&)>& f);
+
+}  // namespace refrain::decompile

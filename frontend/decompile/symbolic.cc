@@ -1,0 +1,620 @@
+#include "frontend/decompile/symbolic.h"
+
+#include <algorithm>
+
+#include "ir/builder.h"
+#include "ir/error.h"
+
+namespace refrain::decompile {
+namespace {
+
+using Kind = Axis::Kind;
+
+// Most expressions that one value may be.
+constexpr int64_t kMostParts = 64;
+
+// The language's name of an element-wise op; null if it has none.
+const char* function_of(Op op) {
+  switch (op) {
+    case Op::add:
+      return "+";
+    case Op::sub:
+      return "-";
+    case Op::mul:
+      return "*";
+    case Op::div:
+      return "/";
+    case Op::pow:
+      return "^";
+    case Op::neg:
+    case Op::abs:
+    case Op::sign:
+    case Op::sqrt:
+    case Op::exp:
+    case Op::log:
+    case Op::erf:
+    case Op::floor:
+    case Op::ceil:
+    case Op::round:
+    case Op::sin:
+    case Op::cos:
+    case Op::sigmoid:
+    case Op::tanh:
+    case Op::relu:
+    case Op::leaky_relu:
+    case Op::elu:
+    case Op::hard_sigmoid:
+    case Op::softplus:
+    case Op::softsign:
+    case Op::max:
+    case Op::min:
+      return name(op).data();
+    default:
+      return nullptr;
+  }
+}
+
+// At most kMostParts + 1.
+int64_t count_of(const std::vector<int64_t>& extents) {
+  int64_t count = 1;
+  for (const int64_t extent : extents)
+    count = std::min(count, kMostParts + 1) * std::min(extent, kMostParts + 1);
+  return std::min(count, kMostParts + 1);
+}
+
+int64_t width_of(const std::vector<Axis>& axes) {
+  for (const Axis& axis : axes) {
+    if (axis.kind == Kind::feature) return axis.extent;
+  }
+  return 0;
+}
+
+bool is_constant_extent(const ValueType& type, size_t axis) {
+  return type.shape.ranked() && axis < type.shape.rank() && type.shape[axis].is_constant();
+}
+
+// Position of each part of `axes` among the parts of axes with the same parts in another order, or
+// with 1 in the place of some: by the index of each part axis.
+template <typename F>
+void for_each_part(const std::vector<int64_t>& extents, F&& f) {
+  std::vector<int64_t> index(extents.size());
+  for (int64_t n = 0; n < count_of(extents); ++n) {
+    int64_t rest = n;
+    for (size_t i = extents.size(); i-- > 0;) {
+      index[i] = rest % extents[i];
+      rest /= extents[i];
+    }
+    f(index);
+  }
+}
+
+size_t offset_of(const std::vector<int64_t>& index, const std::vector<int64_t>& extents) {
+  int64_t offset = 0;
+  for (size_t i = 0; i < extents.size(); ++i)
+    offset = offset * extents[i] + (extents[i] == 1 ? 0 : index[i]);
+  return static_cast<size_t>(offset);
+}
+
+// Which of the part axes an axis is.
+size_t part_number(const std::vector<Axis>& axes, size_t axis) {
+  size_t number = 0;
+  for (size_t i = 0; i < axis; ++i) number += axes[i].kind == Kind::part;
+  return number;
+}
+
+}  // namespace
+
+std::optional<size_t> Symbolic::feature_axis() const {
+  for (size_t i = 0; i < axes.size(); ++i) {
+    if (axes[i].kind == Kind::feature) return i;
+  }
+  return std::nullopt;
+}
+
+bool Symbolic::whole() const {
+  return static_cast<int64_t>(parts.size()) == count_of(part_extents(axes));
+}
+
+std::vector<int64_t> part_extents(const std::vector<Axis>& axes) {
+  std::vector<int64_t> extents;
+  for (const Axis& axis : axes) {
+    if (axis.kind == Kind::part) extents.push_back(axis.extent);
+  }
+  return extents;
+}
+
+std::optional<std::vector<int64_t>> constant_ints(const Value* value) {
+  const TensorPtr tensor = value ? constant_tensor(value) : nullptr;
+  if (!tensor || !is_integer(tensor->type())) return std::nullopt;
+  return tensor->view().as_ints();
+}
+
+std::vector<Axis> default_axes(const ValueType& type) {
+  std::vector<Axis> axes;
+  if (!type.shape.ranked()) return axes;
+  for (size_t i = 0; i < type.shape.rank(); ++i) {
+    const Dim dim = type.shape[i];
+    if (!dim.is_constant()) {
+      const bool batch = dim.is_symbol() && (dim.name() == "B" || dim.name() == "N" ||
+                                             dim.name().starts_with("batch"));
+      axes.push_back({batch ? Kind::batch : Kind::time, 0});
+    } else {
+      const bool features = i + 1 == type.shape.rank() && is_float(type.element);
+      axes.push_back({features ? Kind::feature : Kind::part, dim.extent()});
+    }
+  }
+  return axes;
+}
+
+std::vector<Expr> variables(const std::string& name, const std::vector<Axis>& axes) {
+  const int64_t count = count_of(part_extents(axes));
+  const bool over_time =
+      std::any_of(axes.begin(), axes.end(), [](const Axis& a) { return a.kind == Kind::time; });
+  std::vector<Expr> result;
+  for (int64_t i = 0; i < std::min(count, kMostParts); ++i) {
+    result.push_back(
+        variable(count == 1 ? name : name + "_" + std::to_string(i), width_of(axes), over_time));
+  }
+  return result;
+}
+
+std::optional<std::vector<Expr>> Evaluation::over(const Symbolic& value,
+                                                  const std::vector<Axis>& axes) {
+  const std::vector<int64_t> extents = part_extents(axes);
+  if (count_of(extents) > kMostParts || (!value.constant && !value.whole())) return std::nullopt;
+  std::vector<Expr> result;
+  const auto own = [&](size_t rank, const auto& extent_at, const auto& part_at) {
+    // Axes are aligned at the end; what is missing in front, or has extent 1, repeats.
+    if (rank > axes.size()) return false;
+    std::vector<int64_t> mine;
+    for (size_t i = 0; i < axes.size(); ++i) {
+      const size_t lacking = axes.size() - rank;
+      if (axes[i].kind == Kind::part) mine.push_back(i < lacking ? 1 : extent_at(i - lacking));
+    }
+    for_each_part(extents, [&](const std::vector<int64_t>& index) {
+      result.push_back(part_at(offset_of(index, mine)));
+    });
+    return true;
+  };
+  if (!value.constant) {
+    const size_t rank = value.axes.size();
+    for (size_t i = 0; i < rank && rank <= axes.size(); ++i) {
+      const Axis &from = value.axes[i], &to = axes[axes.size() - rank + i];
+      const bool one = from.extent == 1 && (from.kind == Kind::part || from.kind == Kind::feature);
+      if (!one && (from.kind != to.kind || from.extent != to.extent)) return std::nullopt;
+      if (one && to.kind == Kind::feature && from.kind != Kind::feature) return std::nullopt;
+    }
+    if (!own(
+            rank, [&](size_t i) { return value.axes[i].extent; },
+            [&](size_t i) { return value.parts[i]; })) {
+      return std::nullopt;
+    }
+    return result;
+  }
+  const Tensor& tensor = *value.constant;
+  const std::vector<int64_t>& shape = tensor.extents();
+  for (size_t i = 0; i < shape.size() && shape.size() <= axes.size(); ++i) {
+    const Axis& to = axes[axes.size() - shape.size() + i];
+    if (shape[i] != 1 &&
+        ((to.kind != Kind::part && to.kind != Kind::feature) || shape[i] != to.extent)) {
+      return std::nullopt;
+    }
+  }
+  // Features must be last for a constant's elements to lie together.
+  const int64_t width =
+      shape.empty() || axes.empty() || axes.back().kind != Kind::feature ? 0 : shape.back();
+  const int64_t size = std::max<int64_t>(width, 1);
+  if (tensor.size() % size != 0 || tensor.size() == 0) return std::nullopt;
+  if (tensor.size() == size) {
+    const Expr all = parts_.constant(value.constant, size);
+    if (!own(
+            shape.size(), [](size_t) { return 1; }, [&](size_t) { return all; })) {
+      return std::nullopt;
+    }
+    return result;
+  }
+  if (tensor.size() / size > kMostParts) return std::nullopt;
+  std::vector<Expr> rows;
+  for (int64_t i = 0; i < tensor.size() / size; ++i) {
+    Tensor row(tensor.type(), {size});
+    std::copy_n(static_cast<const char*>(tensor.raw()) + i * row.bytes(), row.bytes(),
+                static_cast<char*>(row.raw()));
+    rows.push_back(parts_.constant(std::make_shared<const Tensor>(std::move(row)), size));
+  }
+  if (!own(
+          shape.size(), [&](size_t i) { return shape[i]; }, [&](size_t i) { return rows.at(i); })) {
+    return std::nullopt;
+  }
+  return result;
+}
+
+std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
+  std::string function;
+  if (node.op() == Op::cast) {
+    const ValueType& from = node.operand(0)->type();
+    const bool same = is_float(from.element) == is_float(node.result()->type().element) &&
+                      from.element != ElementType::boolean;
+    if (!same) return std::nullopt;
+    return at(node.operand(0));
+  }
+  if (const char* known = function_of(node.op())) function = known;
+  if (node.op() == Op::gelu && node.string(AttributeName::approximate) == "none") function = "gelu";
+  if (function.empty()) return std::nullopt;
+  if ((node.op() == Op::max || node.op() == Op::min) && node.operand_count() != 2)
+    return std::nullopt;
+  // The axes of the result: those of the operand with the most, features as wide as the widest.
+  std::vector<Axis> axes;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    const Symbolic& operand = at(node.operand(i));
+    if (operand.constant) continue;
+    const size_t lacking =
+        operand.axes.size() > axes.size() ? operand.axes.size() - axes.size() : 0;
+    axes.insert(axes.begin(), operand.axes.begin(),
+                operand.axes.begin() + static_cast<ptrdiff_t>(lacking));
+    for (size_t k = 0; k < operand.axes.size(); ++k) {
+      Axis& axis = axes[axes.size() - operand.axes.size() + k];
+      if (axis.kind == Kind::part && axis.extent == 1) axis = operand.axes[k];
+      axis.extent = std::max(axis.extent, operand.axes[k].extent);
+    }
+  }
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    const Symbolic& operand = at(node.operand(i));
+    if (!operand.constant) continue;
+    const std::vector<int64_t>& shape = operand.constant->extents();
+    if (shape.size() > axes.size()) return std::nullopt;
+    for (size_t k = 0; k < shape.size(); ++k) {
+      Axis& axis = axes[axes.size() - shape.size() + k];
+      if (axis.kind == Kind::part || axis.kind == Kind::feature)
+        axis.extent = std::max(axis.extent, shape[k]);
+    }
+  }
+  if (axes.empty() && node.operand_count() > 0 && at(node.operand(0)).constant) return std::nullopt;
+  std::vector<std::vector<Expr>> operands;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    std::optional<std::vector<Expr>> operand = over(at(node.operand(i)), axes);
+    if (!operand) return std::nullopt;
+    operands.push_back(std::move(*operand));
+  }
+  Symbolic result{axes, {}, nullptr};
+  for (size_t part = 0; part < operands[0].size(); ++part) {
+    std::vector<Expr> arguments;
+    for (const std::vector<Expr>& operand : operands) arguments.push_back(operand[part]);
+    for (const AttributeName parameter : {AttributeName::alpha, AttributeName::beta}) {
+      if (node.find_attribute(parameter)) arguments.push_back(number(node.real(parameter)));
+    }
+    result.parts.push_back(call(function, std::move(arguments), width_of(axes)));
+  }
+  return result;
+}
+
+std::optional<Symbolic> Evaluation::matmul(const Node& node) {
+  const Symbolic &x = at(node.operand(0)), &w = at(node.operand(1));
+  if (x.constant || !w.constant || w.constant->rank() != 2 || x.axes.empty() ||
+      x.axes.back().kind != Kind::feature || x.axes.back().extent != w.constant->extents()[0]) {
+    return std::nullopt;
+  }
+  Symbolic result{x.axes, {}, nullptr};
+  result.axes.back().extent = w.constant->extents()[1];
+  for (const Expr& part : x.parts) result.parts.push_back(parts_.product(w.constant, part));
+  return result;
+}
+
+std::optional<Symbolic> Evaluation::gather(const Node& node) {
+  const Symbolic &data = at(node.operand(0)), &indices = at(node.operand(1));
+  const auto rank = static_cast<int64_t>(data.constant ? data.constant->rank() : data.axes.size());
+  int64_t axis = node.integer(AttributeName::axis);
+  if (axis < 0) axis += rank;
+  if (data.constant) {
+    if (rank != 2 || axis != 0 || indices.constant || indices.feature_axis()) return std::nullopt;
+    Symbolic result{indices.axes, {}, nullptr};
+    result.axes.push_back({Kind::feature, data.constant->extents()[1]});
+    for (const Expr& part : indices.parts)
+      result.parts.push_back(parts_.lookup(data.constant, part));
+    return result;
+  }
+  // One step, or one part.
+  if (!indices.constant || indices.constant->rank() != 0) return std::nullopt;
+  const int64_t index = indices.constant->view().as_ints()[0];
+  const auto place = static_cast<size_t>(axis);
+  Symbolic result = data;
+  if (data.axes[place].kind == Kind::time) {
+    if (index != 0 && index != -1) return std::nullopt;
+    for (Expr& part : result.parts) {
+      const bool over_time = part->over_time;
+      part = call(index == 0 ? "first" : "last", {part}, part->width);
+      part->over_time = false;
+      if (!over_time) return std::nullopt;
+    }
+  } else if (data.axes[place].kind == Kind::part) {
+    const int64_t begin = index < 0 ? index + data.axes[place].extent : index;
+    std::optional<Symbolic> one = cut(data, place, begin, begin + 1);
+    if (!one) return std::nullopt;
+    result = std::move(*one);
+  } else {
+    return std::nullopt;
+  }
+  result.axes.erase(result.axes.begin() + axis);
+  return result;
+}
+
+std::optional<Symbolic> Evaluation::reduce(const Node& node) {
+  const Symbolic& x = at(node.operand(0));
+  const bool soft = node.op() == Op::softmax || node.op() == Op::log_softmax;
+  std::vector<int64_t> axes;
+  if (soft) {
+    axes = {node.integer(AttributeName::axis)};
+  } else if (const auto given = constant_ints(node.operand(1))) {
+    axes = *given;
+  }
+  if (x.constant || axes.size() != 1) return std::nullopt;
+  const auto axis =
+      static_cast<size_t>(axes[0] < 0 ? axes[0] + static_cast<int64_t>(x.axes.size()) : axes[0]);
+  if (axis >= x.axes.size() || x.axes[axis].kind != Kind::feature) return std::nullopt;
+  const char* function = node.op() == Op::reduce_mean  ? "mean"
+                         : node.op() == Op::reduce_sum ? "sum"
+                         : node.op() == Op::reduce_max ? "max"
+                         : node.op() == Op::reduce_min ? "min"
+                                                       : name(node.op()).data();
+  Symbolic result{x.axes, {}, nullptr};
+  for (const Expr& part : x.parts) {
+    result.parts.push_back(call(function, {part}, soft ? part->width : 0));
+  }
+  if (!soft) {
+    result.axes[axis].extent = 1;
+    if (!node.flag(AttributeName::keep_dims))
+      result.axes.erase(result.axes.begin() + static_cast<ptrdiff_t>(axis));
+  }
+  return result;
+}
+
+std::optional<Symbolic> Evaluation::concat(const Node& node) {
+  const Symbolic& first = at(node.operand(0));
+  int64_t axis = node.integer(AttributeName::axis);
+  if (axis < 0) axis += static_cast<int64_t>(first.axes.size());
+  const auto place = static_cast<size_t>(axis);
+  if (first.constant || place >= first.axes.size()) return std::nullopt;
+  const Kind kind = first.axes[place].kind;
+  if (kind != Kind::part && kind != Kind::feature) return std::nullopt;
+  Symbolic result{first.axes, {}, nullptr};
+  result.axes[place].extent = 0;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    const Symbolic& operand = at(node.operand(i));
+    if (operand.constant || operand.axes.size() != first.axes.size() ||
+        operand.axes[place].kind != kind) {
+      return std::nullopt;
+    }
+    for (size_t k = 0; k < operand.axes.size(); ++k) {
+      const Axis &a = operand.axes[k], &b = first.axes[k];
+      if (k != place && (a.kind != b.kind || a.extent != b.extent)) return std::nullopt;
+    }
+    result.axes[place].extent += operand.axes[place].extent;
+  }
+  if (kind == Kind::feature) {
+    for (size_t part = 0; part < first.parts.size(); ++part) {
+      std::vector<Expr> pieces;
+      for (size_t i = 0; i < node.operand_count(); ++i)
+        pieces.push_back(at(node.operand(i)).parts[part]);
+      Expr all = call("", std::move(pieces), result.axes[place].extent);
+      all->kind = Expression::Kind::concat;
+      result.parts.push_back(std::move(all));
+    }
+    return result;
+  }
+  const size_t number = part_number(result.axes, place);
+  const std::vector<int64_t> extents = part_extents(result.axes);
+  if (count_of(extents) > kMostParts) return std::nullopt;
+  for_each_part(extents, [&](std::vector<int64_t> index) {
+    size_t i = 0;
+    while (index[number] >= at(node.operand(i)).axes[place].extent)
+      index[number] -= at(node.operand(i++)).axes[place].extent;
+    const Symbolic& operand = at(node.operand(i));
+    result.parts.push_back(operand.parts[offset_of(index, part_extents(operand.axes))]);
+  });
+  return result;
+}
+
+std::optional<Symbolic> Evaluation::cut(const Symbolic& x, size_t axis, int64_t begin,
+                                        int64_t end) {
+  if (x.constant || begin < 0 || end < begin || end > x.axes[axis].extent) return std::nullopt;
+  Symbolic result{x.axes, {}, nullptr};
+  result.axes[axis].extent = end - begin;
+  if (x.axes[axis].kind == Kind::feature) {
+    for (const Expr& part : x.parts) result.parts.push_back(parts_.part(part, begin, end));
+    return result;
+  }
+  if (x.axes[axis].kind != Kind::part) return std::nullopt;
+  const size_t number = part_number(x.axes, axis);
+  const std::vector<int64_t> from = part_extents(x.axes);
+  for_each_part(part_extents(result.axes), [&](std::vector<int64_t> index) {
+    index[number] += begin;
+    result.parts.push_back(x.parts[offset_of(index, from)]);
+  });
+  return result;
+}
+
+bool Evaluation::split(const Node& node) {
+  const Symbolic& x = at(node.operand(0));
+  if (x.constant) return false;
+  int64_t axis = node.integer(AttributeName::axis);
+  if (axis < 0) axis += static_cast<int64_t>(x.axes.size());
+  int64_t begin = 0;
+  std::vector<Symbolic> results;
+  for (size_t i = 0; i < node.result_count(); ++i) {
+    const ValueType& type = node.result(i)->type();
+    if (!is_constant_extent(type, static_cast<size_t>(axis))) return false;
+    const int64_t end = begin + type.shape[static_cast<size_t>(axis)].extent();
+    std::optional<Symbolic> piece = cut(x, static_cast<size_t>(axis), begin, end);
+    if (!piece) return false;
+    results.push_back(std::move(*piece));
+    begin = end;
+  }
+  for (size_t i = 0; i < results.size(); ++i) set(node.result(i), std::move(results[i]));
+  return true;
+}
+
+std::optional<Symbolic> Evaluation::transpose(const Node& node) {
+  const Symbolic& x = at(node.operand(0));
+  if (x.constant) return std::nullopt;
+  const std::vector<int64_t>& perm = node.integers(AttributeName::perm);
+  Symbolic result;
+  std::vector<size_t> order;  // of x's part axes
+  for (const int64_t from : perm) {
+    const auto place = static_cast<size_t>(from);
+    result.axes.push_back(x.axes[place]);
+    if (x.axes[place].kind == Kind::part) order.push_back(part_number(x.axes, place));
+  }
+  const std::vector<int64_t> from = part_extents(x.axes);
+  for_each_part(part_extents(result.axes), [&](const std::vector<int64_t>& index) {
+    std::vector<int64_t> source(index.size());
+    for (size_t i = 0; i < index.size(); ++i) source[order[i]] = index[i];
+    result.parts.push_back(x.parts[offset_of(source, from)]);
+  });
+  return result;
+}
+
+std::optional<Symbolic> Evaluation::unsqueeze(const Node& node) {
+  Symbolic result = at(node.operand(0));
+  const auto axes = constant_ints(node.operand(1));
+  if (result.constant || !axes) return std::nullopt;
+  const auto rank = static_cast<int64_t>(result.axes.size() + axes->size());
+  std::vector<int64_t> places;
+  for (const int64_t axis : *axes) places.push_back(axis < 0 ? axis + rank : axis);
+  std::sort(places.begin(), places.end());
+  for (const int64_t place : places)
+    result.axes.insert(result.axes.begin() + place, {Kind::part, 1});
+  return result;
+}
+
+std::optional<Symbolic> Evaluation::squeeze(const Node& node) {
+  Symbolic result = at(node.operand(0));
+  const auto axes = constant_ints(node.operand(1));
+  if (result.constant || !axes) return std::nullopt;
+  std::vector<int64_t> places;
+  for (const int64_t axis : *axes)
+    places.push_back(axis < 0 ? axis + static_cast<int64_t>(result.axes.size()) : axis);
+  std::sort(places.rbegin(), places.rend());
+  for (const int64_t place : places) {
+    const Axis& axis = result.axes[static_cast<size_t>(place)];
+    if (axis.extent != 1 || axis.kind == Kind::time || axis.kind == Kind::batch)
+      return std::nullopt;
+    if (axis.kind == Kind::feature) {
+      for (Expr& part : result.parts) {
+        if (part->width == 0) continue;
+        Expr scalar = variable("", 0, part->over_time);
+        scalar->kind = Expression::Kind::part;
+        scalar->arguments = {part};
+        part = std::move(scalar);
+      }
+    }
+    result.axes.erase(result.axes.begin() + place);
+  }
+  return result;
+}
+
+// Reshapes that add or drop axes of extent 1, or put parts side by side.
+std::optional<Symbolic> Evaluation::reshape(const Node& node) {
+  const Symbolic& x = at(node.operand(0));
+  const ValueType &from = node.operand(0)->type(), &to = node.result()->type();
+  if (x.constant || !to.shape.ranked() || !from.shape.ranked()) return std::nullopt;
+  Symbolic result{{}, x.parts, nullptr};
+  size_t i = 0, j = 0;
+  while (i < x.axes.size() || j < to.shape.rank()) {
+    const bool more_from = i < x.axes.size(), more_to = j < to.shape.rank();
+    if (more_from && more_to && from.shape[i] == to.shape[j] && !from.shape[i].is_unknown()) {
+      result.axes.push_back(x.axes[i]);
+      ++i, ++j;
+    } else if (more_from && x.axes[i].kind == Kind::part && x.axes[i].extent == 1) {
+      ++i;
+    } else if (more_to && provably_equal(to.shape[j], 1)) {
+      result.axes.push_back({Kind::part, 1});
+      ++j;
+    } else if (i + 2 == x.axes.size() && j + 1 == to.shape.rank() && x.axes[i].kind == Kind::part &&
+               x.axes[i + 1].kind == Kind::feature && part_extents(x.axes).size() == 1 &&
+               provably_equal(to.shape[j], x.axes[i].extent * x.axes[i + 1].extent)) {
+      Expr all = call("", x.parts, x.axes[i].extent * x.axes[i + 1].extent);
+      all->kind = Expression::Kind::concat;
+      result.parts = {all};
+      result.axes.push_back({Kind::feature, all->width});
+      i += 2, ++j;
+    } else {
+      return std::nullopt;
+    }
+  }
+  return result;
+}
+
+bool Evaluation::evaluate(const Node& node) {
+  for (const Value* operand : node.operands()) {
+    if (!operand) continue;
+    const auto known = values_.find(operand);
+    if (known == values_.end()) return false;
+    const Shape& shape = operand->type().shape;
+    const Symbolic& symbolic = known->second;
+    if (symbolic.constant) continue;
+    if (!shape.ranked() || shape.rank() != symbolic.axes.size() || !symbolic.whole()) {
+      return false;
+    }
+  }
+  if (node.region_count() > 0) return false;
+  std::optional<Symbolic> result;
+  switch (node.op()) {
+    case Op::constant:
+      result = Symbolic{{}, {}, node.attribute<TensorPtr>(AttributeName::value)};
+      break;
+    case Op::matmul:
+      result = matmul(node);
+      break;
+    case Op::gather:
+      result = gather(node);
+      break;
+    case Op::reduce_mean:
+    case Op::reduce_sum:
+    case Op::reduce_max:
+    case Op::reduce_min:
+    case Op::softmax:
+    case Op::log_softmax:
+      result = reduce(node);
+      break;
+    case Op::concat:
+      result = concat(node);
+      break;
+    case Op::split:
+      return split(node);
+    case Op::slice: {
+      const auto begins = constant_ints(node.operand(1)), ends = constant_ints(node.operand(2)),
+                 axes = constant_ints(node.operand(3)), steps = constant_ints(node.operand(4));
+      const Symbolic& x = at(node.operand(0));
+      if (x.constant || !begins || !ends || !axes || axes->size() != 1 ||
+          (node.operand(4) && (!steps || (*steps)[0] != 1))) {
+        break;
+      }
+      const auto rank = static_cast<int64_t>(x.axes.size());
+      const int64_t axis = (*axes)[0] < 0 ? (*axes)[0] + rank : (*axes)[0];
+      const int64_t extent = x.axes[static_cast<size_t>(axis)].extent;
+      const auto bound = [&](int64_t at) {
+        return std::clamp<int64_t>(at < 0 ? at + extent : at, 0, extent);
+      };
+      result = cut(x, static_cast<size_t>(axis), bound((*begins)[0]), bound((*ends)[0]));
+      break;
+    }
+    case Op::transpose:
+      result = transpose(node);
+      break;
+    case Op::unsqueeze:
+      result = unsqueeze(node);
+      break;
+    case Op::squeeze:
+      result = squeeze(node);
+      break;
+    case Op::reshape:
+      result = reshape(node);
+      break;
+    default:
+      if (is_elementwise(node.op())) result = elementwise(node);
+  }
+  if (!result) return false;
+  set(node.result(), std::move(*result));
+  return true;
+}
+
+}  // namespace refrain::decompile

@@ -1,0 +1,76 @@
+// Internal to frontend/decompile: tensors as expressions of the features of one step of one
+// sequence.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "frontend/decompile/expression.h"
+#include "ir/graph.h"
+
+namespace refrain::decompile {
+
+// What an axis of a tensor is in the language, which carries time and batch along by itself. A
+// `part` is an axis that it lacks: its elements are several expressions.
+struct Axis {
+  enum class Kind : uint8_t { time, batch, part, feature };
+  Kind kind = Kind::feature;
+  int64_t extent = 0;  // of parts and features
+};
+
+struct Symbolic {
+  std::vector<Axis> axes;   // at most one of features
+  std::vector<Expr> parts;  // in the order of the part axes, the last fastest
+  TensorPtr constant;       // instead of both: its axes are what those of its partner are
+
+  std::optional<size_t> feature_axis() const;
+  // Whether it has all its parts: values with very many of them have only some.
+  bool whole() const;
+};
+
+std::vector<int64_t> part_extents(const std::vector<Axis>& axes);
+
+// Evaluates nodes one after the other.
+class Evaluation {
+ public:
+  explicit Evaluation(Parts& parts) : parts_(parts) {}
+
+  void set(const Value* value, Symbolic symbolic) { values_[value] = std::move(symbolic); }
+  const Symbolic& at(const Value* value) const { return values_.at(value); }
+
+  // A node without regions. False, and nothing is set, if the language has no words for it.
+  bool evaluate(const Node& node);
+
+  // A value as expressions over given axes; none if it does not fit them.
+  std::optional<std::vector<Expr>> over(const Symbolic& value, const std::vector<Axis>& axes);
+
+ private:
+  std::optional<Symbolic> elementwise(const Node& node);
+  std::optional<Symbolic> matmul(const Node& node);
+  std::optional<Symbolic> gather(const Node& node);
+  std::optional<Symbolic> reduce(const Node& node);
+  std::optional<Symbolic> concat(const Node& node);
+  std::optional<Symbolic> reshape(const Node& node);
+  std::optional<Symbolic> transpose(const Node& node);
+  std::optional<Symbolic> unsqueeze(const Node& node);
+  std::optional<Symbolic> squeeze(const Node& node);
+  std::optional<Symbolic> cut(const Symbolic& x, size_t axis, int64_t begin, int64_t end);
+  bool split(const Node& node);
+
+  Parts& parts_;
+  std::unordered_map<const Value*, Symbolic> values_;
+};
+
+// The integers that a value is, if it is constant.
+std::optional<std::vector<int64_t>> constant_ints(const Value* value);
+
+// Axes of a value of which nothing else is known: the last of floats, if its extent is a constant,
+// is features, symbols are the batch if they are called so, otherwise time; other constants parts.
+std::vector<Axis> default_axes(const ValueType& type);
+
+// Expressions of new variables of a value's name: one, or NAME_0, NAME_1 if it has parts.
+std::vector<Expr> variables(const std::string& name, const std::vector<Axis>& axes);
+
+}  // namespace refrain::decompile

@@ -1,0 +1,148 @@
+#include "frontend/decompile/writer.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace refrain::decompile {
+namespace {
+
+using Kind = Expression::Kind;
+
+// How tight an operator binds, as the grammar has it.
+enum Precedence : int { kSum = 1, kTerm, kFactor, kProduct, kPower, kPostfix, kPrimary };
+
+std::string number_text(double value) {
+  // As the float that it was: the shortest text that gives it back.
+  const std::string text = fmt::format("{}", static_cast<float>(value));
+  return text.ends_with(".0") ? text.substr(0, text.size() - 2) : text;
+}
+
+}  // namespace
+
+Names::Names()
+    : taken_({"model",      "weights",       "const",      "input",      "param",     "cell",
+              "output",     "given",         "R",          "O",          "scan",      "over",
+              "reverse",    "bidirectional", "stack",      "layers",     "residual",  "decode",
+              "start",      "until",         "length",     "greedy",     "sample",    "beam",
+              "from",       "lengths",       "with",       "uniform",    "sigmoid",   "tanh",
+              "relu",       "exp",           "log",        "sqrt",       "abs",       "sign",
+              "erf",        "sin",           "cos",        "floor",      "ceil",      "round",
+              "softplus",   "softsign",      "gelu",       "silu",       "selu",      "leaky_relu",
+              "elu",        "hard_sigmoid",  "max",        "min",        "clip",      "where",
+              "softmax",    "log_softmax",   "sum",        "mean",       "argmax",    "last",
+              "first",      "outer",         "transpose",  "one_hot",    "embedding", "linear",
+              "layer_norm", "conv1d",        "max_pool1d", "avg_pool1d", "attention", "lstm",
+              "gru",        "rnn",           "rnn_relu",   "f32",        "f64",       "i32",
+              "i64",        "bool",          "time",       "T",          "B",         "N",
+              "S",          "batch",         "H"}) {}
+
+std::string identifier_of(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    const bool digit = c >= '0' && c <= '9';
+    if (letter || (digit && !out.empty())) {
+      out += c;
+    } else if (!out.empty() && out.back() != '_') {
+      out += '_';
+    }
+  }
+  while (out.ends_with('_')) out.pop_back();
+  constexpr size_t kMost = 40;
+  return out.empty() ? "v" : out.substr(0, kMost);
+}
+
+std::string Names::take(std::string_view wish) {
+  const std::string base(wish);
+  std::string name = base;
+  while (!taken_.insert(name).second) {
+    int& last = last_[base];
+    last = std::max(last, 1) + 1;
+    name = base + "_" + std::to_string(last);
+  }
+  return name;
+}
+
+std::string Writer::parameter(const Expr& e, const char* letter) {
+  std::string& name = named_[e.get()];
+  if (!name.empty()) return name;
+  name = names_.take(target_.empty() ? letter : std::string(letter) + "_" + target_);
+  parameters_.push_back({name, e->tensor});
+  return name;
+}
+
+std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) {
+  const auto bound = [&](int own, const std::string& inner) {
+    return own < precedence ? "(" + inner + ")" : inner;
+  };
+  if (!top && e->shared) return e->name;
+  switch (e->kind) {
+    case Kind::variable:
+      return e->name;
+    case Kind::number:
+      return bound(e->value < 0 ? kFactor : kPrimary, number_text(e->value));
+    case Kind::parameter:
+      return parameter(e, factor ? "p" : "b");
+    case Kind::product: {
+      const std::string matrix = parameter(e, from_state(e->arguments[0]) ? "U" : "W");
+      return bound(kProduct, matrix + "·" + print(e->arguments[0], kPower, false));
+    }
+    case Kind::lookup: {
+      std::string& prefix = named_[e.get()];
+      if (prefix.empty()) {
+        prefix = prefix_ + names_.take("embed");
+        tables_.push_back({prefix + ".weight", e->tensor});
+      }
+      return fmt::format("embedding({}, {}, {}, weights = \"{}\")",
+                         print(e->arguments[0], 0, false), e->tensor->extents()[0],
+                         e->tensor->extents()[1], prefix);
+    }
+    case Kind::concat: {
+      std::string inner;
+      for (const Expr& argument : e->arguments)
+        inner += (inner.empty() ? "" : ", ") + print(argument, 0, false);
+      return "[" + inner + "]";
+    }
+    case Kind::part: {
+      const std::string whole = print(e->arguments[0], kPostfix, false);
+      return e->width == 0 ? fmt::format("{}[{}]", whole, e->begin)
+                           : fmt::format("{}[{}:{}]", whole, e->begin, e->end);
+    }
+    case Kind::call:
+      break;
+  }
+  const std::string& f = e->function;
+  const auto binary = [&](const char* sign, int own, int left, int right) {
+    const bool factors = own == kTerm;
+    const std::string a = print(e->arguments[0], left, false, factors);
+    return bound(own, a + sign + print(e->arguments[1], right, false, factors));
+  };
+  if (f == "+") return binary(" + ", kSum, kSum, kTerm);
+  if (f == "-") return binary(" - ", kSum, kSum, kTerm);
+  if (f == "*") return binary("*", kTerm, kTerm, kFactor);
+  if (f == "/") return binary("/", kTerm, kTerm, kFactor);
+  if (f == "^") return binary("^", kPower, kPostfix, kPostfix);
+  if (f == "neg") return bound(kFactor, "-" + print(e->arguments[0], kProduct, false));
+  std::string inner;
+  for (const Expr& argument : e->arguments)
+    inner += (inner.empty() ? "" : ", ") + print(argument, 0, false);
+  return f + "(" + inner + ")";
+}
+
+std::string Writer::text(const Expr& e, const std::string& target) {
+  target_ = target;
+  return print(e, 0, true);
+}
+
+void shared_in_order(const Expr& e, std::vector<Expr>& order, std::set<const Expression*>& seen) {
+  const auto open = [&](const Expr& at) { return at->name.empty() && !seen.contains(at.get()); };
+  walk(e, open, [&](const Expr& at) {
+    if (at->shared && at->kind != Kind::variable && open(at)) {
+      seen.insert(at.get());
+      order.push_back(at);
+    }
+  });
+}
+
+}  // namespace refrain::decompile
