@@ -409,6 +409,28 @@ TEST(ExecutableMove, TransposesOfAnySize) {
   }
 }
 
+TEST(ExecutableMatmul, OfAnyShapes) {
+  struct Case {
+    Ints a, b;
+  };
+  for (const Case& tested : {Case{{3, 7}, {7, 5}},
+                             {{9, 20}, {20, 33}},
+                             {{1, 64}, {64, 47}},
+                             {{2, 3, 6, 8}, {2, 3, 8, 16}},
+                             {{2, 1, 6, 8}, {3, 8, 31}},
+                             {{7}, {7, 40}},
+                             {{5, 6, 7}, {7}},
+                             {{7}, {7}},
+                             {{4, 0}, {0, 3}}}) {
+    check(
+        [&](Maker& maker) {
+          return std::vector<Value*>{
+              maker.build().op(Op::matmul, {maker.input(tested.a), maker.input(tested.b, "y")})};
+        },
+        64);
+  }
+}
+
 TEST(ExecutableEinsum, OfAnyOperands) {
   struct Case {
     const char* equation;

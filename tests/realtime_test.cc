@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <limits>
 #include <random>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -112,6 +115,46 @@ TEST_P(Realtime, RunsStepsWithoutTheSystem) {
 
 INSTANTIATE_TEST_SUITE_P(All, Realtime, ::testing::ValuesIn(testing::case_folders()),
                          testing::case_test_name);
+
+// Every operator that ONNX has tests for, on one thread by our own kernels. Reference kernels of
+// some allocate: of integers and doubles, and where weights, axes or indices are known at run time
+// only.
+TEST(RealtimeNodes, AllButSomeRareOnesAllocateNothing) {
+  const std::filesystem::path data = "/usr/share/libonnx-testdata/data/node";
+  if (!std::filesystem::is_directory(data)) GTEST_SKIP() << "libonnx-testdata is not installed";
+  const std::set<std::string> rare = {
+      "conv",        "conv_transpose", "cum_sum",    "einsum",           "gather_elements",
+      "gather_nd",   "matmul",         "max_pool",   "reduce_max",       "reduce_min",
+      "reduce_mean", "reduce_prod",    "reduce_sum", "reverse_sequence", "scatter_elements",
+      "scatter_nd",  "top_k",          "trilu"};
+  int checked = 0, allocating = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(data)) {
+    const std::string folder = entry.path().string();
+    std::unique_ptr<Bound> bound;
+    try {
+      const std::unique_ptr<Graph> graph = load_model(folder + "/model.onnx").graph;
+      bound = std::make_unique<Bound>(*graph, testing::case_inputs(folder, *graph));
+    } catch (const Error&) {
+      continue;  // not supported, or its inputs are not all there
+    }
+    if (!bound->steps) continue;
+    ++checked;
+    bound->steps->run();
+    const CallCounts before = calls_so_far();
+    bound->steps->run();
+    if ((calls_so_far() - before).total() == 0) continue;
+    ++allocating;
+    const std::string steps = bound->steps->describe();
+    EXPECT_TRUE(std::any_of(rare.begin(), rare.end(),
+                            [&](const std::string& op) {
+                              return steps.find("reference " + op + " ") != std::string::npos;
+                            }))
+        << folder << "\n"
+        << steps;
+  }
+  EXPECT_GT(checked, 500);
+  EXPECT_LT(allocating, checked / 5);
+}
 
 // Element-wise, a product, a loop and a reference kernel: all take denormals for zeros.
 TEST(Denormals, AreFlushedWhileARunLasts) {

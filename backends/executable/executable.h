@@ -4,7 +4,8 @@
 // place in one arena by its lifetime. A run looks nothing up, and with KernelChoice::highway on one
 // thread it allocates nothing, takes no lock and makes no system call. (The other choices run
 // oneDNN, which takes a few small pieces from the heap for each of its primitives; with more
-// threads there are those of the scheduler.)
+// threads there are those of the scheduler. And there are some rare ops that only reference kernels
+// do, which allocate: tests/realtime_test.cc has the list.)
 //
 // While a run lasts, every thread that works on it takes denormal numbers for zeros and makes zeros
 // of results that would be denormal (x86-64, 64-bit Arm), so that no value makes it slow.

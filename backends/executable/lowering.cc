@@ -8,6 +8,7 @@
 #include "backends/executable/gather_step.h"
 #include "backends/executable/lower_copy.h"
 #include "backends/executable/lower_scan.h"
+#include "backends/executable/matmul_step.h"
 #include "backends/executable/move_step.h"
 #include "backends/highway/axis.h"
 #include "backends/highway/vector_product.h"
@@ -305,8 +306,12 @@ bool Lowering::lower_move(const Node& node, Steps& steps) {
 }
 
 void Lowering::lower_by_reference(const Node& node, Steps& steps) {
-  if (node.op() == Op::einsum && node.result()->type().element == ElementType::f32) {
+  const bool f32 = node.result()->type().element == ElementType::f32;
+  if (node.op() == Op::einsum && f32) {
     return append_for(node, std::make_unique<EinsumStep>(node), steps);
+  }
+  if (node.op() == Op::matmul && f32) {
+    return append_for(node, std::make_unique<MatmulStep>(node, options_.threads), steps);
   }
   append_for(node, std::make_unique<ReferenceStep>(node, depends_on_elements(node, *this)), steps);
 }
