@@ -17,7 +17,10 @@
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define REFRAIN_SANITIZED 1
-#include <sanitizer/allocator_interface.h>
+// Of the sanitizers' run-time library; GCC 12 installs no header with it.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(
+    void (*malloc_hook)(const volatile void* pointer, size_t size),
+    void (*free_hook)(const volatile void* pointer));
 #else
 #define REFRAIN_SANITIZED 0
 #endif
