@@ -229,9 +229,10 @@ class StateWiring {
   std::vector<StreamState> states_;
 };
 
-// The stream of a model whose steps lie along the dimensions of these names.
+// The stream of a model whose steps lie along the dimensions of these names. Without loops it is by
+// windows that an axis is known to be time: sums over images have no steps.
 StreamForm over_time(const Graph& model, const std::set<std::string>& symbols,
-                     const StreamOptions& options) {
+                     const StreamOptions& options, bool by_windows = false) {
   StreamForm form;
   form.graph = clone_graph(model);
   const Dim time = Dim::symbol(*symbols.begin());
@@ -244,6 +245,7 @@ StreamForm over_time(const Graph& model, const std::set<std::string>& symbols,
   const size_t inputs = model.input_count();
   TimeStream stream(*form.graph, time, options.block > 0, options.look_ahead);
   stream.run();
+  if (by_windows && !stream.has_windows()) throw Error("nothing goes along it step by step");
   StateWiring wiring(*form.graph, stream, options);
   wiring.run(inputs);
   form.states = wiring.take_states();
@@ -347,7 +349,8 @@ StreamForm stream_of(const Graph& model, const StreamOptions& options) {
   for (const std::string& note : notes) why += (why.empty() ? "" : "; ") + note;
   // The steps' number is computed, or there are no loops and so no steps but those of windows.
   std::set<std::string> symbols = time_symbols(model);
-  if (symbols.empty()) {
+  const bool no_loops = symbols.empty();
+  if (no_loops) {
     for (size_t i = 0; i < model.input_count(); ++i) {
       for (const Dim dim : model.input(i)->type().shape.dims()) {
         if (dim.is_symbol()) symbols.insert(dim.name());
@@ -358,7 +361,7 @@ StreamForm stream_of(const Graph& model, const StreamOptions& options) {
   for (const std::string& symbol : symbols) {
     if (symbols.size() > kMostSymbols) break;
     try {
-      StreamForm form = over_time(model, {symbol}, options);
+      StreamForm form = over_time(model, {symbol}, options, no_loops);
       if (form.states.size() > options.states.size()) return form;
     } catch (const Error& error) {
       refused = error;
@@ -366,10 +369,10 @@ StreamForm stream_of(const Graph& model, const StreamOptions& options) {
     }
   }
   if (auto form = run_by_run(model, options)) return std::move(*form);
-  const bool by_windows =
+  const bool reads_ahead =
       refused && (refused->op() == name(Op::conv) || refused->op() == name(Op::max_pool) ||
                   refused->op() == name(Op::average_pool));
-  if (symbols.size() == 1 && by_windows) throw *refused;
+  if (symbols.size() == 1 && reads_ahead) throw *refused;
   throw Error("the model has neither a time axis that it could go along step by step, nor states",
               "a loop over an axis of an input, or an input that a loop starts with and an output "
               "that it ends as",

@@ -223,6 +223,7 @@ void TimeStream::visit_cum_sum(Node& node, const TimeTrace& x) {
   if (x.whole != 0) throw Error("it adds up another number of steps than the inputs have");
   Value* input = node.operand(0);
   const auto axis = static_cast<int64_t>(x.axis);
+  windows_ = true;
   Value* sum = add_hidden(node, input, x.axis, 1, nullptr);
   Builder builder(graph_.body(), &node);
   builder.set_node_name(node.name());

@@ -365,6 +365,7 @@ Value* TimeStream::add_hidden(const Node& node, const Value* like, size_t axis, 
 
 Value* TimeStream::with_history(Node& node, Value* x, int64_t steps, TensorPtr initial) {
   if (steps == 0) return x;
+  windows_ = true;
   const TimeTrace from = trace(x);
   Value* state = add_hidden(node, x, from.axis, steps, std::move(initial));
   const auto axis = static_cast<int64_t>(from.axis);

@@ -65,6 +65,8 @@ class TimeStream {
 
   const std::vector<HiddenState>& hidden() const { return hidden_; }
   const std::vector<CarriedState>& carried() const { return carried_; }
+  // Whether something reads a few steps before each, or adds up to each.
+  bool has_windows() const { return windows_; }
   // The time axis of a value, if it has one.
   std::optional<size_t> time_axis(const Value* value) const;
   // A name for a state that nothing else has.
@@ -114,6 +116,7 @@ class TimeStream {
   bool blocks_;
   int64_t look_ahead_;
   std::unordered_map<const Value*, TimeTrace> traces_;
+  bool windows_ = false;
   std::unordered_set<const Node*> read_ahead_;  // whose results something later reads ahead of
   std::unordered_set<std::string> names_;
   std::vector<HiddenState> hidden_;

@@ -97,6 +97,9 @@ TEST(Stream, WhatDependsOnTheWholeIsRefused) {
       HasSubstr("state s.a can't go on from block to block: what it starts with is computed"));
   EXPECT_THAT(refusal("graph @g (%x: f64[3]) {\n  %y = tanh(%x) : f64[3]\n  yield \"y\" = %y\n}"),
               HasSubstr("neither a time axis"));
+  // Sums over an image.
+  EXPECT_THAT(refusal(wide("  %y = reduce_sum(%x) : f64[1, 1, 1]\n")),
+              HasSubstr("T: nothing goes along it step by step"));
 }
 
 TEST(Stream, DeclaredStates) {

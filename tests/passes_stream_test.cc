@@ -232,10 +232,10 @@ TEST(Stream, RunningSums) {
   const std::string axis = "  %a = constant i64[] (2)\n";
   expect_same(wide(axis + "  %y = cum_sum(%x, %a) : f64[B, 3, T]\n"));
   expect_same(wide(axis + "  %y = cum_sum(%x, %a) {exclusive = true} : f64[B, 3, T]\n"));
-  const std::string axes = "  %a = constant i64[2] (1, 2)\n";
   for (const char* op : {"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_mean"}) {
-    expect_same(wide(axes + "  %y = " + op + "(%x, %a) {keep_dims = false} : f64[B]\n"));
-    expect_same(wide(std::string("  %y = ") + op + "(%x) : f64[1, 1, 1]\n"));
+    expect_same(sum("  %i = constant i64[2] (0, 2)\n", "%x",
+                    std::string("  %z = ") + op + "(%y, %i) {keep_dims = false} : f64[B]\n", "%z"));
+    expect_same(sum("", "%x", std::string("  %z = ") + op + "(%y) : f64[1, 1, 1]\n", "%z"));
   }
 }
 
