@@ -100,12 +100,13 @@ ParameterRequest request_of(const CellUse& use, const std::map<std::string, Decl
 
 class CellRun {
  public:
-  CellRun(Evaluator& outer, const CellUse& use, const ScanInputs& inputs)
+  CellRun(Evaluator& outer, const CellUse& use, const ScanInputs& inputs, Feedback* feedback)
       : outer_(outer),
         context_(outer.context()),
         use_(use),
         cell_(use.cell),
         inputs_(inputs),
+        feedback_(feedback),
         declared_(declarations(use.cell)),
         targets_(targets_of(use.cell)) {
     if (!use.built_in) constants_ = context_.constants;
@@ -209,7 +210,7 @@ class CellRun {
       fail(use_.range, "cell '" + cell_.name.text + "' has " + std::to_string(expected) + " " +
                            what + ", and here are " + std::to_string(found));
     };
-    count(cell_.inputs.size(), inputs_.scanned.size(), "inputs");
+    count(cell_.inputs.size(), feedback_ ? 1 : inputs_.scanned.size(), "inputs");
     count(cell_.given.size(), inputs_.given.size(), "given values");
     if (!inputs_.initial.empty()) {
       count(cell_.states.size(), inputs_.initial.size(), "states");
@@ -258,7 +259,8 @@ class CellRun {
       return features;
     };
     for (size_t i = 0; i < cell_.inputs.size(); ++i) {
-      inference.set(cell_.inputs[i].text, {features_of(inputs_.scanned[i]), false});
+      inference.set(cell_.inputs[i].text,
+                    {feedback_ ? Features{} : features_of(inputs_.scanned[i]), false});
     }
     for (size_t i = 0; i < cell_.given.size(); ++i) {
       inference.set(cell_.given[i].text, {features_of(inputs_.given[i]), inputs_.given[i].time});
@@ -374,6 +376,7 @@ class CellRun {
         if (x.batch && !like_.batch) like_ = x;
       }
     }
+    if (feedback_ && !like_.batch) like_ = feedback_->like;
     Body body(*this, scratch_);
     const TensorPtr zero = std::make_shared<const Tensor>(Tensor::scalar(context_.real, 0));
     for (size_t i = 0; i < cell_.states.size(); ++i) {
@@ -383,7 +386,16 @@ class CellRun {
       body.names[cell_.states[i].name.text] = Tensored{state, false, like_.batch};
       inner_like_ = {state, false, like_.batch};
     }
-    for (size_t i = 0; i < cell_.inputs.size(); ++i) {
+    if (feedback_) {
+      for (const Feedback::State& state : feedback_->states()) {
+        initial_.push_back({state.initial, false, like_.batch});
+        chosen_.push_back(scratch_.add_argument(state.type, state.name));
+      }
+      const Tensored token{chosen_[0], false, like_.batch};
+      body.names[cell_.inputs[0].text] = token;
+      if (!inner_like_.batch) inner_like_ = token;
+    }
+    for (size_t i = 0; i < inputs_.scanned.size(); ++i) {
       const Tensored& x = inputs_.scanned[i];
       if (!x.time) fail(use_.range, "what is scanned has no time axis");
       Value* const slice = scratch_.add_argument(step_type(x), cell_.inputs[i].text);
@@ -409,24 +421,55 @@ class CellRun {
       }
     }
     if (failed) throw Poisoned{};
+    add_results(body);
+  }
+
+  void add_results(Body& body) {
+    body.builder().set_node_name({});
+    Algebra& algebra = body.algebra();
     std::vector<Value*> results;
     for (const State& state : cell_.states) {
       results.push_back(std::get<Tensored>(*body.names.at(state.name.text)).value);
     }
     if (outputs_.empty()) {
       if (cell_.states.empty()) fail(cell_.range, "a cell without a state and without an `O:`");
-      const std::string& first = cell_.states[0].name.text;
-      outputs_.emplace_back(first, std::get<Tensored>(*body.names.at(first)));
+      outputs_.push_back(std::get<Tensored>(*body.names.at(cell_.states[0].name.text)));
     }
-    for (auto& [name, output] : outputs_) {
+    if (feedback_) choose(algebra, results);
+    for (Tensored& output : outputs_) {
       if (output.time) {
-        fail(use_.range, "the output '" + name + "' has a time axis of its own");
+        if (output.batch && !algebra.batch_first()) {
+          std::vector<int64_t> perm = {1, 0};
+          for (size_t i = 0; i < output.rank(); ++i) perm.push_back(static_cast<int64_t>(i) + 2);
+          output.value = algebra.builder().transpose(output.value, std::move(perm));
+        }
+        output.time = false;
       }
-      output = body.algebra().expanded(output, inner_like_);
+      if (inner_like_.value) output = algebra.expanded(output, inner_like_);
       results.push_back(output.value);
     }
-    body.builder().set_node_name({});
     body.builder().yield(results);
+  }
+
+  // Puts the choice in the place of the scores, and its states behind the cell's.
+  void choose(Algebra& algebra, std::vector<Value*>& results) {
+    const Tensored scores = outputs_[0];
+    if (scores.rank() != 1 || scores.time || scores.element() != context_.real) {
+      fail(use_.range, "the output of a decoder is " + describe_features(scores),
+           "expected a score for each token");
+    }
+    const Feedback::Next next = feedback_->next(
+        algebra, chosen_, inner_like_.batch ? algebra.expanded(scores, inner_like_) : scores,
+        use_.range);
+    for (Value*& state : results) state = feedback_->reorder(algebra, state);
+    results.insert(results.end(), next.states.begin(), next.states.end());
+    if (next.tokens) {
+      outputs_[0] = {next.stacked[0], false, like_.batch};
+      return;
+    }
+    outputs_.clear();
+    for (Value* stacked : next.stacked) outputs_.push_back({stacked, false, true});
+    stack_first_ = true;
   }
 
   Tensored initial_state(size_t i, const TensorPtr& zero) {
@@ -455,8 +498,10 @@ class CellRun {
   ValueType state_type(size_t i, const Tensored& initial) const {
     std::vector<Dim> dims;
     if (like_.batch) {
-      dims.push_back(
-          like_.value->type().shape[static_cast<size_t>(outer_.algebra().batch_axis(like_))]);
+      const int64_t axis = outer_.algebra().batch_axis(like_);
+      const Dim batch = like_.value->type().shape[static_cast<size_t>(axis)];
+      const bool lost = feedback_ && feedback_->reorders() && !batch.is_constant();
+      dims.push_back(lost ? Dim::unknown() : batch);
     }
     for (int64_t extent : shapes_.states[i]) dims.emplace_back(extent);
     return ValueType::tensor(initial.element(), Shape(std::move(dims)));
@@ -496,11 +541,7 @@ class CellRun {
       body.names[target] = value;
     }
     if (equation.label == Equation::Label::output) {
-      std::string name = target;
-      if (name.empty() && equation.value.expression->kind == Kind::name) {
-        name = equation.value.expression->text;
-      }
-      outputs_.emplace_back(name.empty() ? "output" : name, value);
+      outputs_.push_back(value);
     }
   }
 
@@ -539,7 +580,7 @@ class CellRun {
   ScanResults add_scan() {
     ScanSpec spec;
     auto body = std::make_unique<Region>();
-    const size_t states = cell_.states.size(), inputs = cell_.inputs.size();
+    const size_t states = cell_.states.size() + chosen_.size(), inputs = inputs_.scanned.size();
     // Arguments of the scratch region: states, slices, then captures.
     std::vector<Value*> arguments(scratch_.argument_count());
     const auto add = [&](size_t i) {
@@ -559,19 +600,22 @@ class CellRun {
       spec.scan_slots.push_back({algebra.time_axis(x), inputs_.reverse});
     }
     if (inputs_.lengths) spec.lengths = inputs_.lengths->value;
-    for (const auto& [name, output] : outputs_) {
+    if (feedback_) spec.trip_count = algebra.builder().scalar<int64_t>(feedback_->length);
+    for (const Tensored& output : outputs_) {
       const Tensored whole{nullptr, true, output.batch};
-      spec.stack_slots.push_back({algebra.time_axis(whole), inputs_.reverse});
+      spec.stack_slots.push_back({stack_first_ ? 0 : algebra.time_axis(whole), inputs_.reverse});
     }
     const Node* const node = algebra.builder().scan(spec, std::move(body));
     ScanResults results;
     for (size_t i = 0; i < outputs_.size(); ++i) {
-      results.outputs.push_back({node->result(states + i), true, outputs_[i].second.batch});
-      results.names.push_back(outputs_[i].first);
+      results.outputs.push_back({node->result(states + i), true, outputs_[i].batch});
     }
     for (size_t i = 0; i < states; ++i) {
-      results.finals.push_back({node->result(i), false, like_.batch});
-      results.names.push_back(cell_.states[i].name.text);
+      if (i < cell_.states.size()) {
+        results.finals.push_back({node->result(i), false, like_.batch});
+      } else {
+        results.feedback.push_back(node->result(i));
+      }
     }
     return results;
   }
@@ -581,6 +625,7 @@ class CellRun {
   const CellUse& use_;
   const Cell& cell_;
   const ScanInputs& inputs_;
+  Feedback* feedback_;  // or null
   std::map<std::string, Declared> declared_;
   std::set<std::string> targets_;             // of all equations
   std::map<std::string, Operand> constants_;  // that the cell sees
@@ -593,7 +638,9 @@ class CellRun {
   std::map<Value*, Value*> captures_;  // from values outside to arguments
   std::vector<Value*> captured_;
   std::set<std::string> assigned_;
-  std::vector<std::pair<std::string, Tensored>> outputs_;
+  std::vector<Tensored> outputs_;
+  std::vector<Value*> chosen_;  // states of the choice, in the body
+  bool stack_first_ = false;    // steps are the first axis, whatever the layout
 };
 
 }  // namespace
@@ -603,8 +650,9 @@ std::string CellUse::suffix() const {
   return (layer.empty() ? "_l0" : layer) + (backward ? "_reverse" : "");
 }
 
-ScanResults run_cell(Evaluator& evaluator, const CellUse& use, const ScanInputs& inputs) {
-  return CellRun(evaluator, use, inputs).run();
+ScanResults run_cell(Evaluator& evaluator, const CellUse& use, const ScanInputs& inputs,
+                     Feedback* feedback) {
+  return CellRun(evaluator, use, inputs, feedback).run();
 }
 
 }  // namespace refrain::equations

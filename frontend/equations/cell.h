@@ -1,6 +1,7 @@
 // One cell with its sizes, parameters and body: a scan, or a decoder's loop.
 #pragma once
 
+#include "frontend/equations/decode.h"
 #include "frontend/equations/scan.h"
 
 namespace refrain::equations {
@@ -20,6 +21,9 @@ struct CellUse {
   std::string suffix() const;
 };
 
-ScanResults run_cell(Evaluator& evaluator, const CellUse& use, const ScanInputs& inputs);
+// With `feedback` the cell reads a token instead of what is scanned, the one that its first output
+// chooses. An output with a time axis of its own gets it as its first axis of features.
+ScanResults run_cell(Evaluator& evaluator, const CellUse& use, const ScanInputs& inputs,
+                     Feedback* feedback = nullptr);
 
 }  // namespace refrain::equations

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "frontend/equations/decode.h"
 #include "frontend/equations/parser.h"
 #include "frontend/equations/scan.h"
 #include "frontend/io/file.h"
@@ -79,6 +80,10 @@ class Loader final : public Evaluator {
         context_.add(failure.problem);
         poison(statement);
       } catch (const Poisoned&) {
+        poison(statement);
+      } catch (const Error& error) {
+        // What only the schema of a loop finds.
+        context_.add({statement.range, error.what(), {}});
         poison(statement);
       }
     }
@@ -328,7 +333,7 @@ class Loader final : public Evaluator {
       assign(targets[0], value);
       return;
     }
-    const std::vector<Tensored> results = run_scan(*side.scan);
+    const std::vector<Tensored> results = side.scan ? run_scan(*side.scan) : decoded(*side.decode);
     if (targets.size() > results.size()) {
       fail(targets[results.size()].range, "there are " + std::to_string(results.size()) +
                                               " results, and here are " +
@@ -343,6 +348,17 @@ class Loader final : public Evaluator {
       if (!node.is_argument() && node.name().empty()) node.set_name(target.text);
     }
     values_[target.text] = value;
+  }
+
+  std::vector<Tensored> decoded(const Decode& decode) {
+    ScanInputs inputs = read_clauses(*this, decode.clauses);
+    inputs.prefix = prefix_of(decode.clauses, core(cells_, decode.machine));
+    return run_decode(*this, cells_, decode, std::move(inputs));
+  }
+
+  std::string prefix_of(const Clauses& clauses, const Cell& cell) {
+    return clauses.weights ? clauses.weights->text
+                           : context_.parameters.next_prefix("cell", cell.name.text);
   }
 
   std::vector<Tensored> run_scan(const Scan& scan) {
@@ -361,8 +377,7 @@ class Loader final : public Evaluator {
                                 std::to_string(cell.inputs.size()) + " values, and here are " +
                                 std::to_string(inputs.scanned.size()));
     }
-    inputs.prefix = scan.clauses.weights ? scan.clauses.weights->text
-                                         : context_.parameters.next_prefix("cell", cell.name.text);
+    inputs.prefix = prefix_of(scan.clauses, cell);
     ScanResults results = run_machine(*this, cells_, scan.machine, inputs);
     std::vector<Tensored> all = std::move(results.outputs);
     all.insert(all.end(), results.finals.begin(), results.finals.end());

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -25,14 +24,6 @@ class Cells {
   std::map<std::string, const Cell*> cells_;
 };
 
-// What a decoding cell's output chooses, and how.
-struct Feedback {
-  Decode::Choice choice = Decode::Choice::greedy;
-  std::optional<Tensored> until;
-  Tensored seed;  // i64 [batch], of sample
-  Tensored temperature;
-};
-
 struct ScanInputs {
   std::vector<Tensored> scanned;  // each with a time axis
   std::vector<Tensored> initial;  // of all states of the machine; empty: zero
@@ -45,7 +36,7 @@ struct ScanInputs {
 
 struct ScanResults {
   std::vector<Tensored> outputs, finals;
-  std::vector<std::string> names;  // of the outputs, then of the finals
+  std::vector<Value*> feedback;  // final states of a decoder's choice
 };
 
 // Runs a machine. `evaluator` is the region's that the scan is put into. Throws Failure at the

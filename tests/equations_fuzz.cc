@@ -1,0 +1,232 @@
+// Hostile descriptions: mutations of good ones must be loaded, or refused with a message that has a
+// place, within a second each.
+//
+//   equations_fuzz [SECONDS [SEED]]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "frontend/equations/format.h"
+#include "frontend/equations/load.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+const std::vector<std::string>& seeds() {
+  static const std::vector<std::string> kSeeds = {
+      R"(# comment
+model mgu
+weights uniform(seed = 7, scale = 0.1)
+const H = 2*4
+input x: f32[T, B, 3]
+cell mgu(x, h[H]):
+  f  = sigmoid(W_f·[h, x] + b_f)
+  h~ = tanh(W·[f*h, x] + b)
+  R: h  = (1 - f)*h + f*h~
+y = scan mgu over x
+output logits = linear(last(y), 10)
+)",
+      R"(weights uniform(seed = 1)
+input x: f64[B, T, 4]
+input n: i64[B]
+param M: f64[4, 4]
+cell two((a, b), h[K], c[3, K]) given m, g:
+  param (P, Q) = "pq{}"
+  k = attention(h, m, m)
+  c = 0.5*c + outer(h[0:3], a)
+  h = tanh(P·h + b[.., :4]^2 + g)
+  O: y = softmax(h)
+  O: m
+(y, z, h_T) = scan two(4) over (x, x + 1) reverse given (M·x, first(x)) lengths n
+s = scan stack(bidirectional(gru(5)), layers = 2, residual = true) over x with weights "enc"
+output y
+output t = s[1:, ..]
+)",
+      R"(weights uniform()
+const F = (-1, 2, -1)
+input x: f32[T, 5]
+p = max_pool1d(relu(conv1d(x, filter = F, padding = 1)), 2)
+q = conv1d(p, 4, 3, causal = true, groups = 1, bias = false)
+r = where(q > 0, q, -q/2) - mean(q, over = time)
+output y = layer_norm(clip(r, -1, 1), eps = 1e-5)
+output z = sum(embedding(argmax(q), 4, 6))
+)",
+      R"(weights uniform(seed = 3)
+input h0: f32[B, 6]
+cell writer(token, h[6]):
+  x = embedding(token, 5, 4)
+  h = tanh(W·[h, x] + b)
+  O: linear(h, 5)
+a = decode writer start 0 until 1 length 7 greedy from h0
+b = decode writer start 0 length 5 sample(temperature = 0.8, seed = 1) from h0
+(c, p) = decode writer start 0 until 1 length 4 beam(3) from h0
+output a
+output c
+)"};
+  return kSeeds;
+}
+
+const std::vector<std::string>& pieces() {
+  static const std::vector<std::string> kPieces = {"(",
+                                                   ")",
+                                                   "[",
+                                                   "]",
+                                                   ",",
+                                                   ":",
+                                                   "=",
+                                                   "+",
+                                                   "-",
+                                                   "*",
+                                                   "·",
+                                                   "@",
+                                                   "^",
+                                                   "..",
+                                                   "\n",
+                                                   "\n  ",
+                                                   "#",
+                                                   "\"",
+                                                   "'",
+                                                   "~",
+                                                   "999999999999",
+                                                   "1e308",
+                                                   "0",
+                                                   "-1",
+                                                   "2147483647",
+                                                   "over",
+                                                   "from",
+                                                   "given",
+                                                   "scan",
+                                                   "cell",
+                                                   "input",
+                                                   "param",
+                                                   "stack(",
+                                                   "bidirectional(",
+                                                   "layers = 1000",
+                                                   "x",
+                                                   "h",
+                                                   "W",
+                                                   "\xC3",
+                                                   "\xFF",
+                                                   "\xE2\x82",
+                                                   "\0",
+                                                   "\t",
+                                                   "h~",
+                                                   "f32[T, B, 3]",
+                                                   "weights",
+                                                   "linear(x, 2)",
+                                                   "last(",
+                                                   "softmax(x, over = time)",
+                                                   "[h, x]",
+                                                   "output y\n",
+                                                   "lengths n",
+                                                   "beam(64)"};
+  return kPieces;
+}
+
+class Mutator {
+ public:
+  explicit Mutator(uint64_t seed) : random_(seed) {}
+
+  std::string next() {
+    std::string text = pick(seeds());
+    const size_t edits = 1 + below(8);
+    for (size_t i = 0; i < edits; ++i) edit(text);
+    return text;
+  }
+
+ private:
+  size_t below(size_t limit) { return limit == 0 ? 0 : random_() % limit; }
+  const std::string& pick(const std::vector<std::string>& list) { return list[below(list.size())]; }
+
+  void edit(std::string& text) {
+    const size_t at = below(text.size() + 1), length = below(1 + text.size() - at) % 40;
+    switch (below(8)) {
+      case 0:
+        text.erase(at, length);
+        break;
+      case 1:
+        text.insert(at, pick(pieces()));
+        break;
+      case 2:
+        if (at < text.size()) text[at] = static_cast<char>(below(256));
+        break;
+      case 3:
+        text.insert(below(text.size() + 1), text.substr(at, length));
+        break;
+      case 4: {  // of another seed
+        const std::string& other = pick(seeds());
+        const size_t from = below(other.size());
+        text.insert(at, other.substr(from, below(120)));
+        break;
+      }
+      case 5: {  // many times the same
+        const std::string& piece = pick(pieces());
+        std::string many;
+        for (size_t i = 0, count = size_t{1} << below(12); i < count; ++i) many += piece;
+        text.insert(at, many);
+        break;
+      }
+      case 6:
+        text.replace(at, length, pick(pieces()));
+        break;
+      default: {  // a line twice
+        const size_t begin = text.rfind('\n', at == 0 ? 0 : at - 1) + 1;
+        const size_t end = std::min(text.find('\n', begin), text.size());
+        text.insert(begin, text.substr(begin, end - begin) + "\n");
+        break;
+      }
+    }
+    if (text.size() > 100000) text.resize(100000);
+  }
+
+  std::mt19937_64 random_;
+};
+
+// True if the text was loaded. Exits where what is promised does not hold.
+bool check(const std::string& text) {
+  const auto broken = [&](const std::string& why) {
+    std::printf("%s:\n%s\n", why.c_str(), text.c_str());
+    std::exit(1);
+  };
+  const auto begin = Clock::now();
+  bool loaded = false;
+  try {
+    refrain::equations::load("fuzz.rfn", text, {.folder = "/nowhere", .max_bytes = 1 << 22});
+    loaded = true;
+  } catch (const refrain::equations::TextError& error) {
+    if (!std::string(error.what()).starts_with("fuzz.rfn:")) broken("a message without a place");
+  } catch (const std::exception& error) {
+    broken(std::string("another exception: ") + error.what());
+  }
+  try {
+    const std::string once = refrain::equations::format("fuzz.rfn", text);
+    if (refrain::equations::format("fuzz.rfn", once) != once) broken("formatted twice differs");
+  } catch (const refrain::equations::TextError&) {
+    if (loaded) broken("loaded, but not formatted");
+  }
+  if (Clock::now() - begin > std::chrono::seconds(2)) broken("took more than two seconds");
+  return loaded;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const double seconds = argc > 1 ? std::atof(argv[1]) : 5;
+  const uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1;
+  for (const std::string& text : seeds()) {
+    if (!check(text)) {
+      std::printf("a seed does not load:\n%s\n", text.c_str());
+      return 1;
+    }
+  }
+  Mutator mutator(seed);
+  const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+  size_t texts = 0, loaded = 0;
+  for (; Clock::now() < end; ++texts) loaded += check(mutator.next());
+  std::printf("%zu texts, %zu loaded\n", texts, loaded);
+}
