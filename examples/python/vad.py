@@ -9,5 +9,4 @@ with wave.open(sys.argv[2]) as file:
     sound = b"\0" * 128 + file.readframes(file.getnframes())  # each 512 samples come with the 64 before
 samples = np.frombuffer(sound, "<i2").astype("f4") / 32768
 for start in range(0, len(samples) - 575, 512):
-    speech = session.step({"input": samples[None, start : start + 576]})["output"].item()
-    print(f"{start / 16000:7.3f} s {speech:.3f}")
+    print(start / 16000, session.step({"input": samples[None, start : start + 576]})["output"].item())
