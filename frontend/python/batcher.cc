@@ -13,7 +13,7 @@ template <typename T>
 struct ReleaseGil {
   void operator()(T* object) const {
     // A batcher may end with its last stream, which has let go already.
-    std::optional<py::gil_scoped_release> others;
+    std::optional<WithoutGil> others;
     if (PyGILState_Check()) others.emplace();
     delete object;
   }
@@ -55,7 +55,7 @@ class Future {
  private:
   bool wait(std::chrono::milliseconds time) const {
     const std::shared_future<Outputs> future = future_;
-    const py::gil_scoped_release others;
+    const WithoutGil others;
     return future.wait_for(time) == std::future_status::ready;
   }
 
@@ -75,17 +75,17 @@ class PythonStream {
 
   std::unique_ptr<Future> submit(const py::dict& inputs) {
     const BorrowedInputs borrowed = borrow_inputs(inputs, batcher_->batcher.inputs());
-    const py::gil_scoped_release others;
+    const WithoutGil others;
     return std::make_unique<Future>(stream_.submit(borrowed.views));
   }
   void reset() {
-    const py::gil_scoped_release others;
+    const WithoutGil others;
     stream_.reset();
   }
   py::array read_state(const std::string& name) {
     Array state;
     {
-      const py::gil_scoped_release others;
+      const WithoutGil others;
       state = stream_.read_state(name);
     }
     return to_numpy(std::move(state));
@@ -95,11 +95,11 @@ class PythonStream {
     for (const StateInfo& info : batcher_->batcher.states())
       if (info.name == name) type = info.type;
     const Borrowed borrowed = borrow(value, type, "state '" + name + "'", Access::copy);
-    const py::gil_scoped_release others;
+    const WithoutGil others;
     stream_.write_state(name, borrowed.view);
   }
   void close() {
-    const py::gil_scoped_release others;
+    const WithoutGil others;
     stream_.close();
   }
 
@@ -122,7 +122,7 @@ std::shared_ptr<PythonBatcher> make_batcher(const Model& model, int64_t max_batc
   options.queue_capacity = queue_capacity;
   options.max_streams = max_streams;
   options.setup = setup.setup;
-  const py::gil_scoped_release others;
+  const WithoutGil others;
   return {new PythonBatcher(model, options), ReleaseGil<PythonBatcher>()};
 }
 
@@ -166,15 +166,14 @@ void bind_batchers(py::module_& module) {
           },
           "A new stream in its initial state.")
       .def(
-          "drain", [](PythonBatcher& self) { self.batcher.drain(); },
-          py::call_guard<py::gil_scoped_release>(),
+          "drain", [](PythonBatcher& self) { self.batcher.drain(); }, py::call_guard<WithoutGil>(),
           "Returns when nothing that was submitted is left to run.")
       .def(
           "shutdown",
           [](PythonBatcher& self, bool cancel) {
             self.batcher.shutdown(cancel ? Batcher::Pending::cancel : Batcher::Pending::run);
           },
-          py::arg("cancel") = false, py::call_guard<py::gil_scoped_release>(),
+          py::arg("cancel") = false, py::call_guard<WithoutGil>(),
           "Ends the batcher; what waits is run, or cancelled.")
       .def_property_readonly("steps",
                              [](PythonBatcher& self) { return self.batcher.statistics().steps; })
@@ -182,7 +181,7 @@ void bind_batchers(py::module_& module) {
                              [](PythonBatcher& self) { return self.batcher.statistics().batches; })
       .def("__enter__", [](py::object self) { return self; })
       .def("__exit__", [](PythonBatcher& self, const py::args&) {
-        const py::gil_scoped_release others;
+        const WithoutGil others;
         self.batcher.shutdown(Batcher::Pending::run);
       });
 }

@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <map>
@@ -15,6 +16,24 @@
 #include "refrain/refrain.h"
 
 namespace refrain::python {
+
+// While it lives, other threads of Python go on. A thread that comes back when the interpreter has
+// ended (a daemon) stops here for good: taking the lock would end the thread by unwinding
+// destructors, which ends the process.
+class WithoutGil {
+ public:
+  WithoutGil() : ends_(_Py_IsFinalizing()), state_(PyEval_SaveThread()) {}
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+  ~WithoutGil() {
+    while (!ends_ && _Py_IsFinalizing()) pause();
+    PyEval_RestoreThread(state_);
+  }
+
+ private:
+  bool ends_;  // the interpreter, by this very thread, which goes on
+  PyThreadState* state_;
+};
 
 void bind_errors(py::module_& module);
 void bind_models(py::module_& module);

@@ -32,12 +32,12 @@ Model load(const py::object& model, std::vector<std::pair<std::string, std::stri
       throw Error("a model in memory is not contiguous");
     const auto* first = static_cast<const std::byte*>(bytes.ptr);
     const size_t size = static_cast<size_t>(bytes.size) * static_cast<size_t>(bytes.itemsize);
-    const py::gil_scoped_release others;
+    const WithoutGil others;
     return Model::from_memory({first, size}, options, name);
   }
   const auto path = py::cast<std::string>(
       py::module_::import("os").attr("fsdecode")(py::module_::import("os").attr("fspath")(model)));
-  const py::gil_scoped_release others;
+  const WithoutGil others;
   return Model::load(path, options);
 }
 

@@ -17,7 +17,7 @@ class PythonSession {
     const Use use(*this);
     const BorrowedSetup setup = borrow_setup(shapes, symbols, values, model_.inputs());
     {
-      const py::gil_scoped_release others;
+      const WithoutGil others;
       session_.prepare(setup.setup);
     }
     bound_.clear();
@@ -30,7 +30,7 @@ class PythonSession {
     setup.setup.block = block;
     setup.setup.look_ahead = look_ahead;
     {
-      const py::gil_scoped_release others;
+      const WithoutGil others;
       session_.prepare_step(setup.setup);
     }
     bound_.clear();
@@ -115,13 +115,13 @@ class PythonSession {
   py::object go(const std::optional<py::dict>& inputs, Bound&& bound, Copied&& copied) {
     const Use use(*this);
     if (!inputs) {
-      const py::gil_scoped_release others;
+      const WithoutGil others;
       bound();
     } else {
       const BorrowedInputs borrowed = borrow_inputs(*inputs, model_.inputs());
       Outputs outputs;
       {
-        const py::gil_scoped_release others;
+        const WithoutGil others;
         outputs = copied(borrowed.views);
       }
       return to_numpy(std::move(outputs));

@@ -1,5 +1,7 @@
 """Batchers: many streams, one after the other the same."""
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -102,3 +104,17 @@ def test_cancelled_steps_and_timeouts(gru):
         assert future.done()  # nothing made it wait
     batcher.shutdown(cancel=True)
     assert future.done()
+
+
+def test_batchers_may_be_left_to_the_end_of_the_program(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(f"""
+import numpy as np
+import refrain
+
+batcher = refrain.Batcher(refrain.load({str(MODELS / "gru_op11/model.onnx")!r}))
+stream = batcher.open()
+futures = [stream.submit({{"x": np.ones((1, 1, 6), "f4")}}) for _ in range(100)]
+""")
+    done = subprocess.run([sys.executable, "-B", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

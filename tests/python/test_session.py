@@ -1,6 +1,8 @@
 """Sessions: steps, states, arrays of every kind, errors, threads."""
 
 import array
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -248,3 +250,25 @@ def test_other_threads_go_on_while_a_model_runs(gru):
             refused += 1
     thread.join()
     assert refused > 3 and counted > 3
+
+
+def test_daemon_threads_do_not_disturb_the_end(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(f"""
+import threading, time
+import numpy as np
+import refrain
+
+session = refrain.load({str(GRU / "model.onnx")!r}).session()
+inputs = {{"x": np.zeros((200, 1, 6), "f4"), "h0": np.zeros((1, 1, 10), "f4")}}
+
+def work():
+    while True:
+        session.run(inputs)
+
+threading.Thread(target=work, daemon=True).start()
+time.sleep(0.1)
+""")
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-B", program], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
