@@ -7,6 +7,7 @@
 
 #include "backends/reference/executor.h"
 #include "frontend/driver/model.h"
+#include "frontend/equations/load.h"
 #include "frontend/generate/sampling.h"
 #include "frontend/generate/search.h"
 #include "frontend/generate/step_model.h"
@@ -330,6 +331,52 @@ TEST(FeedbackModel, TakesTheLoopOutOfADecoder) {
                 make_step_model(*graph, {.inputs = {{"mem", memory}}});
               }),
               HasSubstr("the model has no such input: expected memory, h0, steps, found mem"));
+}
+
+// A decoder in the description language, with an encoder and attention: step by step it gives what
+// its own loop and its own beam search give.
+constexpr const char* kDates = R"(model dates
+weights uniform(seed = 3, scale = 0.7)
+input source: i64[B, S]
+
+cell writer(token, h[16]) given memory:
+  x = embedding(token, 12, 8)
+  k = attention(h, memory, memory)
+  h = tanh(W·[h, x, k] + b)
+  O: linear(h, 12)
+
+e = embedding(source, 12, 8)
+(memory, h_0) = scan gru(16) over e
+text = decode writer start 0 until 1 length 15 from h_0 given memory
+(likely, score) = decode writer start 0 until 1 length 15 beam(6) from h_0 given memory with weights "writer"
+output text
+output likely
+output score
+)";
+
+std::vector<int64_t> padded(std::vector<size_t> symbols, size_t length) {
+  symbols.resize(length, 1);
+  return {symbols.begin(), symbols.end()};
+}
+
+TEST(FeedbackModel, TakesDecodersOfTheLanguage) {
+  const std::unique_ptr<Graph> graph = equations::load("dates.rfn", kDates);
+  for (int64_t first = 2; first < 12; ++first) {
+    const RuntimeValue source =
+        tensor_of(ElementType::i64, {1, 4}, {static_cast<double>(first), 3, 7, 5});
+    const std::vector<RuntimeValue> expected =
+        reference::run(*graph, std::vector<RuntimeValue>{source});
+    const auto model = make_step_model(*graph, {.inputs = {{"source", source}}});
+    ASSERT_EQ(model->symbols(), 12u);
+    ASSERT_EQ(model->first_symbol(), 0u);
+    const SearchOptions options{.length = 15, .until = 1};
+    const Sequence greedy = generate(*model, kPrompt, options);
+    EXPECT_EQ(padded(greedy.symbols, 15), expected[0].tensor->view().as_ints()) << first;
+    const Sequence beam = beam_search(*model, kPrompt, options, 6)[0];
+    EXPECT_EQ(padded(beam.symbols, 15), expected[1].tensor->view().as_ints()) << first;
+    EXPECT_NEAR(beam.log_probability, expected[2].tensor->view().as_doubles()[0], 1e-3);
+    EXPECT_GE(beam.log_probability, greedy.log_probability - 1e-9);
+  }
 }
 
 // A language model a step at a time gives the scores of the whole sequence.

@@ -10,9 +10,6 @@ namespace {
 
 using Kind = Axis::Kind;
 
-// Most expressions that one value may be.
-constexpr int64_t kMostParts = 64;
-
 // The language's name of an element-wise op; null if it has none.
 const char* function_of(Op op) {
   switch (op) {
@@ -54,14 +51,6 @@ const char* function_of(Op op) {
   }
 }
 
-// At most kMostParts + 1.
-int64_t count_of(const std::vector<int64_t>& extents) {
-  int64_t count = 1;
-  for (const int64_t extent : extents)
-    count = std::min(count, kMostParts + 1) * std::min(extent, kMostParts + 1);
-  return std::min(count, kMostParts + 1);
-}
-
 int64_t width_of(const std::vector<Axis>& axes) {
   for (const Axis& axis : axes) {
     if (axis.kind == Kind::feature) return axis.extent;
@@ -69,23 +58,13 @@ int64_t width_of(const std::vector<Axis>& axes) {
   return 0;
 }
 
-bool is_constant_extent(const ValueType& type, size_t axis) {
-  return type.shape.ranked() && axis < type.shape.rank() && type.shape[axis].is_constant();
-}
+}  // namespace
 
-// Position of each part of `axes` among the parts of axes with the same parts in another order, or
-// with 1 in the place of some: by the index of each part axis.
-template <typename F>
-void for_each_part(const std::vector<int64_t>& extents, F&& f) {
-  std::vector<int64_t> index(extents.size());
-  for (int64_t n = 0; n < count_of(extents); ++n) {
-    int64_t rest = n;
-    for (size_t i = extents.size(); i-- > 0;) {
-      index[i] = rest % extents[i];
-      rest /= extents[i];
-    }
-    f(index);
-  }
+int64_t count_of(const std::vector<int64_t>& extents) {
+  int64_t count = 1;
+  for (const int64_t extent : extents)
+    count = std::min(count, kMostParts + 1) * std::min(extent, kMostParts + 1);
+  return std::min(count, kMostParts + 1);
 }
 
 size_t offset_of(const std::vector<int64_t>& index, const std::vector<int64_t>& extents) {
@@ -94,15 +73,6 @@ size_t offset_of(const std::vector<int64_t>& index, const std::vector<int64_t>& 
     offset = offset * extents[i] + (extents[i] == 1 ? 0 : index[i]);
   return static_cast<size_t>(offset);
 }
-
-// Which of the part axes an axis is.
-size_t part_number(const std::vector<Axis>& axes, size_t axis) {
-  size_t number = 0;
-  for (size_t i = 0; i < axis; ++i) number += axes[i].kind == Kind::part;
-  return number;
-}
-
-}  // namespace
 
 std::optional<size_t> Symbolic::feature_axis() const {
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -363,182 +333,6 @@ std::optional<Symbolic> Evaluation::reduce(const Node& node) {
     result.axes[axis].extent = 1;
     if (!node.flag(AttributeName::keep_dims))
       result.axes.erase(result.axes.begin() + static_cast<ptrdiff_t>(axis));
-  }
-  return result;
-}
-
-std::optional<Symbolic> Evaluation::concat(const Node& node) {
-  const Symbolic& first = at(node.operand(0));
-  int64_t axis = node.integer(AttributeName::axis);
-  if (axis < 0) axis += static_cast<int64_t>(first.axes.size());
-  const auto place = static_cast<size_t>(axis);
-  if (first.constant || place >= first.axes.size()) return std::nullopt;
-  const Kind kind = first.axes[place].kind;
-  if (kind != Kind::part && kind != Kind::feature) return std::nullopt;
-  Symbolic result{first.axes, {}, nullptr};
-  result.axes[place].extent = 0;
-  for (size_t i = 0; i < node.operand_count(); ++i) {
-    const Symbolic& operand = at(node.operand(i));
-    if (operand.constant || operand.axes.size() != first.axes.size() ||
-        operand.axes[place].kind != kind) {
-      return std::nullopt;
-    }
-    for (size_t k = 0; k < operand.axes.size(); ++k) {
-      const Axis &a = operand.axes[k], &b = first.axes[k];
-      if (k != place && (a.kind != b.kind || a.extent != b.extent)) return std::nullopt;
-    }
-    result.axes[place].extent += operand.axes[place].extent;
-  }
-  if (kind == Kind::feature) {
-    for (size_t part = 0; part < first.parts.size(); ++part) {
-      std::vector<Expr> pieces;
-      for (size_t i = 0; i < node.operand_count(); ++i)
-        pieces.push_back(at(node.operand(i)).parts[part]);
-      Expr all = call("", std::move(pieces), result.axes[place].extent);
-      all->kind = Expression::Kind::concat;
-      result.parts.push_back(std::move(all));
-    }
-    return result;
-  }
-  const size_t number = part_number(result.axes, place);
-  const std::vector<int64_t> extents = part_extents(result.axes);
-  if (count_of(extents) > kMostParts) return std::nullopt;
-  for_each_part(extents, [&](std::vector<int64_t> index) {
-    size_t i = 0;
-    while (index[number] >= at(node.operand(i)).axes[place].extent)
-      index[number] -= at(node.operand(i++)).axes[place].extent;
-    const Symbolic& operand = at(node.operand(i));
-    result.parts.push_back(operand.parts[offset_of(index, part_extents(operand.axes))]);
-  });
-  return result;
-}
-
-std::optional<Symbolic> Evaluation::cut(const Symbolic& x, size_t axis, int64_t begin,
-                                        int64_t end) {
-  if (x.constant || begin < 0 || end < begin || end > x.axes[axis].extent) return std::nullopt;
-  Symbolic result{x.axes, {}, nullptr};
-  result.axes[axis].extent = end - begin;
-  if (x.axes[axis].kind == Kind::feature) {
-    for (const Expr& part : x.parts) result.parts.push_back(parts_.part(part, begin, end));
-    return result;
-  }
-  if (x.axes[axis].kind != Kind::part) return std::nullopt;
-  const size_t number = part_number(x.axes, axis);
-  const std::vector<int64_t> from = part_extents(x.axes);
-  for_each_part(part_extents(result.axes), [&](std::vector<int64_t> index) {
-    index[number] += begin;
-    result.parts.push_back(x.parts[offset_of(index, from)]);
-  });
-  return result;
-}
-
-bool Evaluation::split(const Node& node) {
-  const Symbolic& x = at(node.operand(0));
-  if (x.constant) return false;
-  int64_t axis = node.integer(AttributeName::axis);
-  if (axis < 0) axis += static_cast<int64_t>(x.axes.size());
-  int64_t begin = 0;
-  std::vector<Symbolic> results;
-  for (size_t i = 0; i < node.result_count(); ++i) {
-    const ValueType& type = node.result(i)->type();
-    if (!is_constant_extent(type, static_cast<size_t>(axis))) return false;
-    const int64_t end = begin + type.shape[static_cast<size_t>(axis)].extent();
-    std::optional<Symbolic> piece = cut(x, static_cast<size_t>(axis), begin, end);
-    if (!piece) return false;
-    results.push_back(std::move(*piece));
-    begin = end;
-  }
-  for (size_t i = 0; i < results.size(); ++i) set(node.result(i), std::move(results[i]));
-  return true;
-}
-
-std::optional<Symbolic> Evaluation::transpose(const Node& node) {
-  const Symbolic& x = at(node.operand(0));
-  if (x.constant) return std::nullopt;
-  const std::vector<int64_t>& perm = node.integers(AttributeName::perm);
-  Symbolic result;
-  std::vector<size_t> order;  // of x's part axes
-  for (const int64_t from : perm) {
-    const auto place = static_cast<size_t>(from);
-    result.axes.push_back(x.axes[place]);
-    if (x.axes[place].kind == Kind::part) order.push_back(part_number(x.axes, place));
-  }
-  const std::vector<int64_t> from = part_extents(x.axes);
-  for_each_part(part_extents(result.axes), [&](const std::vector<int64_t>& index) {
-    std::vector<int64_t> source(index.size());
-    for (size_t i = 0; i < index.size(); ++i) source[order[i]] = index[i];
-    result.parts.push_back(x.parts[offset_of(source, from)]);
-  });
-  return result;
-}
-
-std::optional<Symbolic> Evaluation::unsqueeze(const Node& node) {
-  Symbolic result = at(node.operand(0));
-  const auto axes = constant_ints(node.operand(1));
-  if (result.constant || !axes) return std::nullopt;
-  const auto rank = static_cast<int64_t>(result.axes.size() + axes->size());
-  std::vector<int64_t> places;
-  for (const int64_t axis : *axes) places.push_back(axis < 0 ? axis + rank : axis);
-  std::sort(places.begin(), places.end());
-  for (const int64_t place : places)
-    result.axes.insert(result.axes.begin() + place, {Kind::part, 1});
-  return result;
-}
-
-std::optional<Symbolic> Evaluation::squeeze(const Node& node) {
-  Symbolic result = at(node.operand(0));
-  const auto axes = constant_ints(node.operand(1));
-  if (result.constant || !axes) return std::nullopt;
-  std::vector<int64_t> places;
-  for (const int64_t axis : *axes)
-    places.push_back(axis < 0 ? axis + static_cast<int64_t>(result.axes.size()) : axis);
-  std::sort(places.rbegin(), places.rend());
-  for (const int64_t place : places) {
-    const Axis& axis = result.axes[static_cast<size_t>(place)];
-    if (axis.extent != 1 || axis.kind == Kind::time || axis.kind == Kind::batch)
-      return std::nullopt;
-    if (axis.kind == Kind::feature) {
-      for (Expr& part : result.parts) {
-        if (part->width == 0) continue;
-        Expr scalar = variable("", 0, part->over_time);
-        scalar->kind = Expression::Kind::part;
-        scalar->arguments = {part};
-        part = std::move(scalar);
-      }
-    }
-    result.axes.erase(result.axes.begin() + place);
-  }
-  return result;
-}
-
-// Reshapes that add or drop axes of extent 1, or put parts side by side.
-std::optional<Symbolic> Evaluation::reshape(const Node& node) {
-  const Symbolic& x = at(node.operand(0));
-  const ValueType &from = node.operand(0)->type(), &to = node.result()->type();
-  if (x.constant || !to.shape.ranked() || !from.shape.ranked()) return std::nullopt;
-  Symbolic result{{}, x.parts, nullptr};
-  size_t i = 0, j = 0;
-  while (i < x.axes.size() || j < to.shape.rank()) {
-    const bool more_from = i < x.axes.size(), more_to = j < to.shape.rank();
-    if (more_from && more_to && from.shape[i] == to.shape[j] && !from.shape[i].is_unknown()) {
-      result.axes.push_back(x.axes[i]);
-      ++i, ++j;
-    } else if (more_from && x.axes[i].kind == Kind::part && x.axes[i].extent == 1) {
-      ++i;
-    } else if (more_to && provably_equal(to.shape[j], 1)) {
-      result.axes.push_back({Kind::part, 1});
-      ++j;
-    } else if (i + 2 == x.axes.size() && j + 1 == to.shape.rank() && x.axes[i].kind == Kind::part &&
-               x.axes[i + 1].kind == Kind::feature && part_extents(x.axes).size() == 1 &&
-               provably_equal(to.shape[j], x.axes[i].extent * x.axes[i + 1].extent)) {
-      Expr all = call("", x.parts, x.axes[i].extent * x.axes[i + 1].extent);
-      all->kind = Expression::Kind::concat;
-      result.parts = {all};
-      result.axes.push_back({Kind::feature, all->width});
-      i += 2, ++j;
-    } else {
-      return std::nullopt;
-    }
   }
   return result;
 }

@@ -32,6 +32,28 @@ struct Symbolic {
 
 std::vector<int64_t> part_extents(const std::vector<Axis>& axes);
 
+// Most expressions that one value may be.
+inline constexpr int64_t kMostParts = 64;
+// Number of parts, at most kMostParts + 1.
+int64_t count_of(const std::vector<int64_t>& extents);
+
+// Calls f with the index of each part, one number a part axis, in order.
+template <typename F>
+void for_each_part(const std::vector<int64_t>& extents, F&& f) {
+  std::vector<int64_t> index(extents.size());
+  for (int64_t n = 0; n < count_of(extents); ++n) {
+    int64_t rest = n;
+    for (size_t i = extents.size(); i-- > 0;) {
+      index[i] = rest % extents[i];
+      rest /= extents[i];
+    }
+    f(index);
+  }
+}
+
+// Where the part of an index lies; along an axis of extent 1 every index is 0.
+size_t offset_of(const std::vector<int64_t>& index, const std::vector<int64_t>& extents);
+
 // Evaluates nodes one after the other.
 class Evaluation {
  public:
