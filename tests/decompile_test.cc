@@ -142,6 +142,23 @@ TEST(Decompile, WhatHasNoWordsIsAComment) {
   EXPECT_THAT(model.text, HasSubstr("# The language has no words"));
 }
 
+TEST(Decompile, TypesThatTheLanguageLacks) {
+  EXPECT_FALSE(of_text(R"(graph @m (%x: u8[T, B]) {
+  %y = add(%x, %x) : u8[T, B]
+  yield "y" = %y
+}
+)")
+                   .complete);
+  const Decompiled rounded = of_text(R"(graph @m (%x: f32[T, B, 2]) {
+  %h = cast(%x) {to = f16} : f16[T, B, 2]
+  %y = cast(%h) {to = f32} : f32[T, B, 2]
+  yield "y" = %y
+}
+)");
+  EXPECT_FALSE(rounded.complete);
+  EXPECT_THAT(rounded.text, HasSubstr("# f16[T, B, 2] = cast(f32[T, B, 2])\n"));
+}
+
 // One equation a thousand terms deep would be nothing to read, and recursion to nowhere.
 TEST(Decompile, LongChainsAreCutIntoEquations) {
   std::string text = R"(graph @chain (%x: f32[T, B, 2], %h0: f32[B, 2]) {

@@ -31,6 +31,12 @@ int layout_of(const std::vector<Axis>& axes) {
   return time < 0 || batch < 0 ? 0 : time < batch ? 1 : 2;
 }
 
+// Whether the language has the type.
+bool has_word(ElementType type) {
+  return type == ElementType::f32 || type == ElementType::f64 || type == ElementType::i32 ||
+         type == ElementType::i64 || type == ElementType::boolean;
+}
+
 class Decompiler {
  public:
   Decompiler(const Graph& graph, std::string weights_file)
@@ -85,6 +91,10 @@ class Decompiler {
         line("# input " + identifier_of(input->name()) + " of type " + to_string(type));
         result_.complete = false;
         continue;
+      }
+      if (!has_word(type.element)) {
+        line("# of a type that the language lacks:");
+        result_.complete = false;
       }
       if (has_parts(own)) {
         line("# " + identifier_of(input->name()) + ": in the model one input, " + to_string(type));
@@ -172,7 +182,9 @@ class Decompiler {
       std::string list;
       for (const int64_t extent : parameter.tensor->extents())
         list += (list.empty() ? "" : ", ") + std::to_string(extent);
-      line(fmt::format("param {}: f32[{}]", parameter.name, list));
+      line(fmt::format("param {}: {}[{}]", parameter.name, refrain::name(parameter.tensor->type()),
+                       list));
+      result_.complete &= has_word(parameter.tensor->type());
     }
     line(name + " = " + right);
   }

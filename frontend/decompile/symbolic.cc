@@ -202,8 +202,15 @@ std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
   std::string function;
   if (node.op() == Op::cast) {
     const ValueType& from = node.operand(0)->type();
-    const bool same = is_float(from.element) == is_float(node.result()->type().element) &&
-                      from.element != ElementType::boolean;
+    // Rounding to few bits has no word.
+    const auto wide = [](ElementType type) {
+      return type == ElementType::f32 || type == ElementType::f64;
+    };
+    const auto whole = [](ElementType type) {
+      return type == ElementType::i32 || type == ElementType::i64;
+    };
+    const ElementType to = node.result()->type().element;
+    const bool same = (wide(from.element) && wide(to)) || (whole(from.element) && whole(to));
     if (!same) return std::nullopt;
     return at(node.operand(0));
   }
