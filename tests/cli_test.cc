@@ -249,6 +249,32 @@ TEST_F(Cli, GenerateContinuesAPrompt) {
              "the vocabulary is not this model's: expected 30 symbols");
 }
 
+TEST_F(Cli, RunsEquations) {
+  const std::string file = REFRAIN_SOURCE_DIR "/examples/mgu.rfn";
+  const ProcessResult result = refrain_({"run", file, "--random-inputs", "1"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, StartsWith("digit: f32[1, 10]"));
+}
+
+TEST_F(Cli, FormatLaysOut) {
+  const std::string file = folder_ / "net.rfn";
+  write_file(file, "input  x :f32[T,B,2]\n\n\noutput y=- x");
+  const std::string laid_out = "input x: f32[T, B, 2]\n\noutput y = -x\n";
+  EXPECT_EQ(refrain_({"format", file}).out, laid_out);
+  const ProcessResult check = refrain_({"format", "--check", file});
+  EXPECT_EQ(check.exit_code, 1);
+  EXPECT_EQ(check.out, file + "\n");
+  EXPECT_EQ(refrain_({"format", "-i", file}).exit_code, 0);
+  EXPECT_EQ(read_file(file, 1000), laid_out);
+  EXPECT_EQ(refrain_({"format", "--check", file}).exit_code, 0);
+  // As compilers write it, so that editors find the place.
+  write_file(file, "input x: f32[T, B, 2]\noutput y = tanhh(x)\n");
+  const ProcessResult bad = refrain_({"inspect", file});
+  EXPECT_EQ(bad.exit_code, 2);
+  EXPECT_THAT(bad.err, StartsWith(file + ":2:12: error: unknown function 'tanhh'\n"));
+  EXPECT_THAT(bad.err, EndsWith("did you mean 'tanh'?\n"));
+}
+
 TEST_F(Cli, CompileReportsDumpsAndWrites) {
   const std::string output = folder_ / "out.refrain";
   const ProcessResult result = refrain_({"compile", model_, "-o", output});

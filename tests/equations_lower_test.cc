@@ -426,6 +426,23 @@ output h
   expect_close(results[1], final_h);
 }
 
+// A plain scan finds the names of PyTorch's cells, too, and takes its size from them.
+TEST_F(EquationsLower, NamesOfTorchCells) {
+  NamedTensors layer, cell;
+  for (const char* name : {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}) {
+    const bool matrix = std::string(name).starts_with("weight");
+    const Tensor tensor =
+        matrix ? weight({12, std::string(name) == "weight_ih" ? 3 : 4}) : weight({12});
+    layer.push_back(named("g." + std::string(name) + "_l0", tensor.clone()));
+    cell.push_back(named("g." + std::string(name), tensor.clone()));
+  }
+  const Tensor x = weight({3, 2, 3});
+  const std::string text = head_ + "output y = scan gru over x with weights \"g\"\n";
+  const auto first = run_equations(text, inputs_of(x), layer);
+  EXPECT_EQ(first[0].tensor->extents(), (std::vector<int64_t>{3, 2, 4}));
+  EXPECT_TRUE(identical(*first[0].tensor, *run_equations(text, inputs_of(x), cell)[0].tensor));
+}
+
 // A matrix as a state: linear attention.
 TEST_F(EquationsLower, MatrixStates) {
   const Tensor wk = weight({4, 3}), wv = weight({5, 3}), x = weight({3, 2, 3});
