@@ -78,7 +78,7 @@ class BareStep {
       highway::Product& product = stage.products.emplace_back();
       product.left = {kind, 0, 0, units, 0};
       product.depth = units;
-      product.weights = {weights.data(), 4 * units, units};
+      product.weights = highway::weight_terms(4, weights.data(), 4 * units, units);
     }
     // Gates f, i, u, o; their biases; c.
     stage.program = {9,

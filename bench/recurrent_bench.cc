@@ -93,7 +93,8 @@ class Layer {
     const int64_t columns = cell.gates * size;
     LoopSpec spec;
     Stage stage{size, cell.gates, {}, cell.program, {}, {}};
-    stage.products = {{{Stream::Kind::state, 0}, size, {weights.data(), columns, size}}};
+    stage.products = {
+        {{Stream::Kind::state, 0}, size, weight_terms(cell.gates, weights.data(), columns, size)}};
     for (int64_t g = 0; g < cell.gates; ++g)
       stage.inputs.push_back({Stream::Kind::rows, 0, rows * columns, columns, g * size});
     for (size_t s = cell.states; s-- > 0;) {
@@ -111,7 +112,8 @@ class Layer {
     loop_ = std::make_unique<RecurrentLoop>(spec);
 
     Stage product{columns, 1, {}, {2, {op(add, 2, 0, 1)}, {2}}, {}, {}};
-    product.products = {{{Stream::Kind::rows, 0, 0, size, 0}, size, {weights.data(), columns, 0}}};
+    product.products = {
+        {{Stream::Kind::rows, 0, 0, size, 0}, size, weight_terms(1, weights.data(), columns, 0)}};
     product.inputs = {{Stream::Kind::units, 2}};
     product.outputs = {{Stream::Kind::rows, 1, 0, columns, 0}};
     projection_ = std::make_unique<RecurrentLoop>(LoopSpec{{product}, {}, kSteps * rows});

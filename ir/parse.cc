@@ -21,7 +21,8 @@ using Scope = std::unordered_map<std::string, Value*>;
 
 class Parser {
  public:
-  Parser(std::string_view text, const std::string& file) : lexer_(text, file) {}
+  Parser(std::string_view text, const std::string& file, const ParseOptions& options)
+      : lexer_(text, file), options_(options) {}
 
   std::unique_ptr<Graph> parse_graph() {
     lexer_.expect("graph");
@@ -156,6 +157,7 @@ class Parser {
     }
     const std::vector<int64_t> extents = type.shape.extents();
     const int64_t count = element_count(extents);
+    if (lexer_.at("blob")) return parse_blob(type.element, extents);
     return visit(type.element, [&]<typename T>(std::type_identity<T>) -> TensorPtr {
       if (lexer_.accept("hex")) {
         const Token token = lexer_.expect(Token::Kind::string, "hex digits in quotes");
@@ -166,7 +168,13 @@ class Parser {
                          std::to_string(token.text.size()));
         }
         Tensor tensor(type.element, extents);
-        decode_hex(token, static_cast<unsigned char*>(tensor.raw()));
+        auto* const bytes = static_cast<unsigned char*>(tensor.raw());
+        decode_hex(token, bytes);
+        if constexpr (std::is_same_v<T, bool>) {
+          if (std::any_of(bytes, bytes + count, [](unsigned char byte) { return byte > 1; })) {
+            lexer_.fail_at(token.offset, "hex digits that are no truth values", "00 and 01");
+          }
+        }
         return std::make_shared<const Tensor>(std::move(tensor));
       }
       if (lexer_.accept("splat")) {
@@ -194,6 +202,15 @@ class Parser {
       std::copy(values.begin(), values.end(), tensor.data<T>().begin());
       return std::make_shared<const Tensor>(std::move(tensor));
     });
+  }
+
+  TensorPtr parse_blob(ElementType type, const std::vector<int64_t>& extents) {
+    const size_t offset = lexer_.next().offset;
+    lexer_.expect('(');
+    const auto number = parse_number<int64_t>();
+    lexer_.expect(')');
+    if (!options_.blob) lexer_.fail_at(offset, "the elements of this tensor are not in the text");
+    return options_.blob(number, type, extents);
   }
 
   void decode_hex(const Token& token, unsigned char* out) {
@@ -521,15 +538,17 @@ class Parser {
   }
 
   Lexer lexer_;
+  const ParseOptions& options_;
   // A short text may ask for large splats; everything else is bounded by the text's own length.
   std::shared_ptr<MemoryBudget> splat_budget_ = std::make_shared<MemoryBudget>(int64_t{1} << 30);
 };
 
 }  // namespace
 
-std::unique_ptr<Graph> parse(std::string_view text, const std::string& file) {
+std::unique_ptr<Graph> parse(std::string_view text, const std::string& file,
+                             const ParseOptions& options) {
   try {
-    std::unique_ptr<Graph> graph = Parser(text, file).parse_graph();
+    std::unique_ptr<Graph> graph = Parser(text, file, options).parse_graph();
     verify(*graph);
     return graph;
   } catch (Error& error) {

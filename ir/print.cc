@@ -53,6 +53,10 @@ bool is_splat(const Tensor& tensor) {
 
 void append_tensor(std::string& out, const Tensor& tensor, const PrintOptions& options) {
   out += to_string(ValueType::tensor(tensor.type(), Shape::of_extents(tensor.extents())));
+  if (const auto blob = options.blob ? options.blob(tensor) : std::nullopt) {
+    out += " blob(" + std::to_string(*blob) + ")";
+    return;
+  }
   visit(tensor.type(), [&]<typename T>(std::type_identity<T>) {
     const std::span<const T> elements = tensor.data<T>();
     if (is_splat(tensor)) {

@@ -17,11 +17,14 @@
 // A value is `%` and an identifier, a quoted string, or, if it has no name, a number. `_` is an
 // absent operand. Attributes that have their default value are left out. A tensor is its type and
 // then its elements: `(1, 2)`; `splat(0)` if all are equal; `hex"..."`, the bytes as they lie in
-// memory (little endian), if they are many; a NaN is written as its bits, `0x7fc00000`. `#` starts
-// a comment.
+// memory (little endian), if they are many; a NaN is written as its bits, `0x7fc00000`; `blob(3)`
+// if they lie elsewhere, for files that keep them beside the text. `#` starts a comment.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,11 +35,21 @@ namespace refrain {
 struct PrintOptions {
   // False leaves out the elements of tensors of more than 16: `(...)`. Such a text doesn't parse.
   bool all_elements = true;
+  // The number of a tensor whose elements lie elsewhere; none for others. Null: none do.
+  std::function<std::optional<int64_t>(const Tensor&)> blob = nullptr;
 };
 
 std::string print(const Graph& graph, const PrintOptions& options = {});
 
+struct ParseOptions {
+  // The tensor whose elements are the blob of this number (any number at all), of this type and
+  // these extents; throws Error if there is no such one. Null: no tensor lies elsewhere.
+  std::function<TensorPtr(int64_t number, ElementType type, const std::vector<int64_t>& extents)>
+      blob = nullptr;
+};
+
 // Parses and verifies. Throws Error with `file`, line and column.
-std::unique_ptr<Graph> parse(std::string_view text, const std::string& file = "<text>");
+std::unique_ptr<Graph> parse(std::string_view text, const std::string& file = "<text>",
+                             const ParseOptions& options = {});
 
 }  // namespace refrain

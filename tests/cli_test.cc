@@ -276,7 +276,7 @@ TEST_F(Cli, FormatLaysOut) {
 }
 
 TEST_F(Cli, CompileReportsDumpsAndWrites) {
-  const std::string output = folder_ / "out.refrain";
+  const std::string output = folder_ / "out.txt";
   const ProcessResult result = refrain_({"compile", model_, "-o", output});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, AllOf(HasSubstr("dce"), HasSubstr("input     x: f32[T, B, 2]"),
@@ -284,6 +284,9 @@ TEST_F(Cli, CompileReportsDumpsAndWrites) {
   const std::unique_ptr<Graph> written = parse(read_file(output, 1 << 20));
   EXPECT_EQ(written->output_count(), 3u);
   EXPECT_EQ(refrain_({"inspect", output, "--weights"}).out, print(*written));
+
+  EXPECT_EQ(refrain_({"compile", model_, "-o", folder_ / "out", "--text"}).exit_code, 0);
+  EXPECT_EQ(read_file(folder_ / "out", 1 << 20), print(*written));
 
   const ProcessResult dump = refrain_({"compile", model_, "--dump-after", "all", "--weights"});
   EXPECT_THAT(dump.out, AllOf(StartsWith("# after "), HasSubstr("# after dce")));
@@ -293,6 +296,37 @@ TEST_F(Cli, CompileReportsDumpsAndWrites) {
   const std::string stopped = refrain_({"compile", model_, "--stop-after", "order_sums"}).out;
   EXPECT_THAT(stopped, HasSubstr("\norder_sums "));
   EXPECT_EQ(stopped.find("\nhoist "), std::string::npos);
+}
+
+TEST_F(Cli, CompiledModelsRunAndAreChecked) {
+  const std::string model = REFRAIN_SOURCE_DIR "/tests/models/bilstm2_op13/model.onnx",
+                    file = folder_ / "compiled";
+  const ProcessResult compiled =
+      refrain_({"compile", model, "-o", file, "--targets", "all,native"});
+  EXPECT_EQ(compiled.exit_code, 0) << compiled.err;
+  EXPECT_THAT(compiled.out, AllOf(HasSubstr("written   " + file), HasSubstr("avx2")));
+  const std::string inspected = refrain_({"inspect", file}).out;
+  EXPECT_THAT(inspected, AllOf(StartsWith("# compiled model, format 1, written by refrain "),
+                               HasSubstr("\n# packed for avx2 (vectors of 8): "),
+                               HasSubstr("weights are used in place"),
+                               HasSubstr("\n# all checksums are right\ngraph @")));
+  EXPECT_EQ(refrain_({"run", file, "--backend", "highway", "--random-inputs", "1"}).out,
+            refrain_({"run", model, "--backend", "highway", "--random-inputs", "1"}).out);
+  EXPECT_EQ(refrain_({"bench", file, "--seconds", "0.01"}).exit_code, 0);
+
+  std::string damaged = read_file(file, 1 << 30);
+  damaged[100] = static_cast<char>(damaged[100] ^ 1);
+  write_file(file, damaged);
+  expect_bad({"inspect", file}, file + ": constant 0 is damaged");
+  expect_bad({"run", file, "--backend", "reference", "--random-inputs", "1"}, "is damaged");
+  write_file(file, std::string_view(damaged).substr(0, 1000));
+  expect_bad({"inspect", file}, file + ": this compiled model is cut off");
+
+  expect_bad({"compile", model, "-o", file, "--targets", "z80"}, "no such target");
+  expect_bad({"compile", model, "-o", file, "--stop-after", "hoist"}, "stopped early");
+  const ProcessResult nowhere = refrain_({"compile", model, "-o", folder_ / "no/such/folder"});
+  EXPECT_EQ(nowhere.exit_code, 2);
+  EXPECT_THAT(nowhere.err, HasSubstr("no/such/folder: cannot write the file"));
 }
 
 TEST_F(Cli, RunReadsAndWritesNpy) {

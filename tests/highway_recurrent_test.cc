@@ -86,12 +86,12 @@ class Oracle {
           terms += product.depth;
           for (int64_t k = 0; k < product.depth; ++k) {
             const Bounded a = at(product.left, row, k, values_.states);
-            const double w =
-                product.weights
-                    .data[k * product.weights.row_stride + g * product.weights.gate_stride + n];
-            sum += a.value * w;
-            size += (std::abs(a.value) + a.error) * std::abs(w);
-            error += a.error * std::abs(w);
+            float w = 0;
+            for (const WeightTerm& term : product.weights)
+              if (term.gate == static_cast<size_t>(g)) w += term.data[k * term.row_stride + n];
+            sum += a.value * double{w};
+            size += (std::abs(a.value) + a.error) * double{std::abs(w)};
+            error += a.error * double{std::abs(w)};
           }
         }
         // A sum may start from streams that the program adds to it: in these tests at most five,
@@ -255,8 +255,8 @@ class Maker {
     case_.weights.push_back(
         numbers(depth * gates * units + 1, 1 / std::sqrt(static_cast<float>(depth + 1))));
     const float* data = case_.weights.back().data();
-    if (below(2) == 0) return {left, depth, {data, gates * units, units}};
-    return {left, depth, {data, units, depth * units}};
+    if (below(2) == 0) return {left, depth, weight_terms(gates, data, gates * units, units)};
+    return {left, depth, weight_terms(gates, data, units, depth * units)};
   }
 
   Case& result() { return case_; }
@@ -352,13 +352,9 @@ Case gru_of_both_products(const Sizes& s, unsigned seed, bool blend) {
   c.rows = s.rows, c.steps = s.steps;
   maker.add_state(s.units);
   Stage stage{s.units, 4, {}, {}, {}, {}};
-  const auto add = [&](const Stream& left, int64_t depth, int64_t absent) {
+  const auto add = [&](const Stream& left, int64_t depth, std::ptrdiff_t absent) {
     Product product = maker.product(left, depth, 4, s.units);
-    product.absent_gates = uint64_t{1} << absent;
-    for (int64_t k = 0; k < depth; ++k)
-      for (int64_t n = 0; n < s.units; ++n)
-        c.weights.back()[static_cast<size_t>(k * product.weights.row_stride +
-                                             absent * product.weights.gate_stride + n)] = 0;
+    product.weights.erase(product.weights.begin() + absent);
     stage.products.push_back(product);
   };
   if (blend) add(Maker::state(0), s.units, 3);
@@ -386,9 +382,9 @@ Case gru_of_both_products(const Sizes& s, unsigned seed, bool blend) {
   }
   stage.outputs = {Maker::state(0), maker.rows(s.units)};
   EXPECT_FALSE(multiplies_zeros(stage));
-  stage.products[0].absent_gates = 0;
-  EXPECT_TRUE(multiplies_zeros(stage));
-  stage.products[0].absent_gates = blend ? 8 : 2;
+  Stage padded = stage;
+  padded.products[0].weights.pop_back();
+  EXPECT_TRUE(multiplies_zeros(padded));
   c.spec.stages.push_back(stage);
   return std::move(c);
 }
@@ -607,6 +603,9 @@ TEST(HighwayRecurrentSpec, RefusesWhatIsNotConsistent) {
   EXPECT_THROW(RecurrentLoop{spec}, Error);
   spec = good.spec;
   spec.stages[0].products[0].depth = 5;
+  EXPECT_THROW(RecurrentLoop{spec}, Error);
+  spec = good.spec;
+  spec.stages[0].products[0].weights[0].gate = 1;
   EXPECT_THROW(RecurrentLoop{spec}, Error);
   spec = good.spec;
   spec.stages[0].inputs.pop_back();

@@ -83,11 +83,12 @@ class TwoStages {
     const Stream z{Stream::Kind::rows, 2, rows * kOther, kOther, 0};
     spec.stages.push_back({kUnits,
                            1,
-                           {{{Stream::Kind::state, 0}, kUnits, {w.data(), kUnits, 0}}},
+                           {{{Stream::Kind::state, 0}, kUnits, {{0, w.data(), kUnits}}}},
                            {2, {{Operation::add, 2, {0, 1}}, {Operation::tanh, 3, {2}}}, {3, 3}},
                            {{Stream::Kind::rows, 0, rows * kUnits, kUnits, 0}},
                            {{Stream::Kind::state, 0}, y}});
-    spec.stages.push_back({kOther, 1, {{y, kUnits, {v.data(), kOther, 0}}}, {1, {}, {0}}, {}, {z}});
+    spec.stages.push_back(
+        {kOther, 1, {{y, kUnits, {{0, v.data(), kOther}}}}, {1, {}, {0}}, {}, {z}});
     loop_ = std::make_unique<highway::RecurrentLoop>(spec);
   }
 

@@ -90,7 +90,7 @@ const ConvChoice::Times& ConvChoice::times_of(const WindowChain& chain) {
   highway::Program nothing;
   nothing.inputs = 1;
   nothing.outputs = {0};
-  ConvStep own(chain, nothing, {}, options_.threads);
+  ConvStep own(chain, nothing, {}, options_);
   Tensor x(ElementType::f32, chain.x), y(ElementType::f32, chain.y);
   // Of the input's and of the result's size.
   Tensor scratch(ElementType::u8, {std::max({own.scratch_bytes(), x.bytes(), y.bytes()})});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "backends/executable/basic_steps.h"
@@ -54,7 +55,7 @@ highway::Program with_bias(const highway::Program& program) {
 }  // namespace
 
 ConvStep::ConvStep(const WindowChain& chain, const highway::Program& program,
-                   std::vector<bool> moves, int threads)
+                   std::vector<bool> moves, const PrepareOptions& options)
     : batch_(chain.batch),
       channels_(chain.channels),
       filters_(chain.filters),
@@ -67,10 +68,11 @@ ConvStep::ConvStep(const WindowChain& chain, const highway::Program& program,
   depth_ = chain.channels / groups;
   for (const SlidingAxis& axis : chain.axes) depth_ *= axis.kernel;
   const int64_t row_cost = std::max<int64_t>(1, depth_ * filters_);
-  parts_ = std::clamp<int64_t>(rows_ / std::max<int64_t>(1, kWorthAThread / row_cost), 1, threads);
+  parts_ = std::clamp<int64_t>(rows_ / std::max<int64_t>(1, kWorthAThread / row_cost), 1,
+                               options.threads);
   products_.resize(static_cast<size_t>(groups));
   choose_mode(chain);
-  make_products(chain, program);
+  make_products(chain, program, options.weights);
 }
 
 void ConvStep::choose_mode(const WindowChain& chain) {
@@ -110,11 +112,14 @@ void ConvStep::choose_mode(const WindowChain& chain) {
   }
 }
 
-void ConvStep::make_products(const WindowChain& chain, const highway::Program& program) {
+void ConvStep::make_products(const WindowChain& chain, const highway::Program& program,
+                             WeightStore* store) {
   const auto groups = static_cast<int64_t>(products_.size());
   const int64_t columns = filters_ / groups, merged = chain.groups / groups;
   const Tensor& weights = *constant_tensor(chain.window->operand(1));
   const float* const given = weights.data<float>().data();
+  std::optional<WeightStore::Source> source;
+  if (store) source = store->find(given, static_cast<size_t>(weights.bytes()));
   const int64_t own_channels = weights.extents()[1], own_columns = columns / merged;
   // Taps as they are read, in row-major order, by their place among those of the weights.
   std::vector<int64_t> taps{0};
@@ -165,10 +170,15 @@ void ConvStep::make_products(const WindowChain& chain, const highway::Program& p
         }
       }
     }
-    product.weights = {rows.data(), columns, columns};
+    product.weights = {{0, rows.data(), columns}};
+    if (source) {
+      product.origin = {source->constant, source->offset, own_channels, own_columns,
+                        columns,          merged,         group,        all_taps};
+      product.origin.insert(product.origin.end(), taps.begin(), taps.end());
+    }
     for (highway::Stream& input : stage.inputs) input.offset = group * columns;
     for (highway::Stream& output : stage.outputs) output.offset = group * columns;
-    products_[static_cast<size_t>(group)] = std::make_unique<highway::RecurrentLoop>(spec);
+    products_[static_cast<size_t>(group)] = std::make_unique<highway::RecurrentLoop>(spec, store);
   }
   text_ = "highway conv " + extents_text(chain.x) + " by " + extents_text(weights.extents()) +
           " to " + extents_text(chain.y);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/executable/executable.h"
 #include "backends/executable/step.h"
 #include "backends/executable/window_chain.h"
 #include "backends/highway/program.h"
@@ -25,9 +26,9 @@ class ConvStep final : public Step {
  public:
   // The program's inputs are the convolution's result, bias included, and then others: `moves` says
   // for each whether it has a row for each of the result's, else one for all. The chain's bias, a
-  // constant of the graph, must outlive the step.
+  // constant of the graph, must outlive the step. Of the options, threads and weights count.
   ConvStep(const WindowChain& chain, const highway::Program& program, std::vector<bool> moves,
-           int threads);
+           const PrepareOptions& options);
 
   int64_t scratch_bytes() const;
   // Multiplications of a run.
@@ -48,7 +49,7 @@ class ConvStep final : public Step {
   };
 
   void choose_mode(const WindowChain& chain);
-  void make_products(const WindowChain& chain, const highway::Program& program);
+  void make_products(const WindowChain& chain, const highway::Program& program, WeightStore* store);
   void run_rows(int64_t begin, int64_t end, float* scratch) const;
   void multiply(size_t group, const float* left, int64_t begin, int64_t end) const;
   const float* sequence_rows(int64_t begin, int64_t end, float* scratch) const;

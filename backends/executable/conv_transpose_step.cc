@@ -55,7 +55,7 @@ ConvTransposeStep::ConvTransposeStep(const WindowChain& chain)
         }
       }
     }
-    product.weights = {rows.data(), columns_, columns_};
+    product.weights = {{0, rows.data(), columns_}};
     products_.push_back(std::make_unique<highway::RecurrentLoop>(spec));
   }
   text_ = "highway conv_transpose " + extents_text(chain.x) + " by " +

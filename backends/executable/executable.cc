@@ -96,6 +96,7 @@ struct PreparedGraph::Plan {
     ordered = lowering.ordered();
     order();
     resolve();
+    options.weights = nullptr;  // it may be gone from now on
   }
 
   // An output is written where the caller wants it, if its buffer is nothing else.
@@ -143,6 +144,9 @@ struct PreparedGraph::Plan {
         entry.step->set_pointer(i, storage.resolve(place));
         if (place.absent()) continue;
         const Buffer& buffer = storage.buffer(place);
+        if (buffer.kind == BufferKind::constant && options.weights) {
+          options.weights->check(buffer.constant);
+        }
         if (buffer.kind != BufferKind::input && buffer.kind != BufferKind::output) continue;
         external = true;
         fixups.push_back(

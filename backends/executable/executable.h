@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/weights/weight_store.h"
 #include "ir/graph.h"
 #include "ir/runtime_value.h"
 #include "ir/tensor.h"
@@ -43,6 +44,9 @@ struct PrepareOptions {
   // Loops whose bodies the kernels for whole loops can do run on these; otherwise step by step, to
   // measure what the kernels bring.
   bool loop_kernels = true;
+  // Packed weights that other graphs prepared with it have already; needed while preparing only.
+  // Null: this graph has its own.
+  WeightStore* weights = nullptr;
 };
 
 class PreparedGraph {

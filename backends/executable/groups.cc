@@ -11,6 +11,7 @@
 #include "backends/executable/pool_step.h"
 #include "backends/executable/row_step.h"
 #include "backends/executable/row_writer.h"
+#include "ir/builder.h"
 #include "ir/error.h"
 
 namespace refrain::executable {
@@ -271,6 +272,11 @@ void Lowering::start_convolution(const DepthwiseChain& chain, Steps& steps) {
 
 void Lowering::start_window(const WindowChain& chain, Steps& steps) {
   need(chain.input, steps);
+  for (const Value* operand : chain.window->operands()) {
+    // What is about to be read.
+    const TensorPtr tensor = operand ? constant_tensor(operand) : nullptr;
+    if (tensor && options_.weights) options_.weights->check(tensor->raw());
+  }
   if (chain.window->op() == Op::conv_transpose) {
     auto step = std::make_unique<ConvTransposeStep>(chain);
     step->reads(place(chain.input));
@@ -467,7 +473,7 @@ void Lowering::flush_window(Group& group, Steps& steps, const std::vector<const 
     for (const Value* value : results) rest->writes(allocate(value));
     return append(steps, std::move(rest));
   }
-  auto step = std::make_unique<ConvStep>(chain, program, std::move(moves), options_.threads);
+  auto step = std::make_unique<ConvStep>(chain, program, std::move(moves), options_);
   step->reads(place(chain.input));
   for (const Value* input : inputs) step->reads(place(input));
   for (const Value* result : results) step->writes(allocate(result));
@@ -506,7 +512,7 @@ Lowering::ProductForm Lowering::product_form(const Group& group,
   highway::Product& p = stage.products.emplace_back();
   p.left.row_stride = depth;
   p.depth = depth;
-  p.weights = {weights.data<float>().data(), columns, columns};
+  p.weights = {{0, weights.data<float>().data(), columns}};
   stage.program = writer.finish(results);
   form.reads = {product.operand(0)};
   form.row_strides = {depth};
@@ -529,8 +535,8 @@ Lowering::ProductForm Lowering::product_form(const Group& group,
 
 void Lowering::flush_product(Group& group, Steps& steps, const std::vector<const Value*>& results) {
   const ProductForm form = product_form(group, results);
-  auto step = std::make_unique<LoopStep>(form.spec, LoopShape{.steps = 1, .rows = form.rows},
-                                         options_.threads);
+  auto step =
+      std::make_unique<LoopStep>(form.spec, LoopShape{.steps = 1, .rows = form.rows}, options_);
   for (const Value* value : form.reads) step->reads(place(value));
   for (const Value* result : results) step->writes(allocate(result));
   append(steps, std::move(step));

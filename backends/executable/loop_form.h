@@ -27,8 +27,7 @@ struct LoopForm {
   std::vector<const Value*> taken;  // fed values whose products the loop's own stages compute
   std::vector<LoopBuffer> buffers;
   bool padded = false;  // some products have zeros for gates that they don't belong to
-  std::vector<int64_t> sequence_of_row;     // if the scan has lengths
-  std::vector<std::vector<float>> weights;  // that spec's weight sources point to
+  std::vector<int64_t> sequence_of_row;  // if the scan has lengths
 };
 
 // The loop that a scan of `steps` >= 1 steps is, or none. It is one if every state is f32 rows

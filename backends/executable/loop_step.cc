@@ -29,8 +29,8 @@ int64_t grain_of(int64_t row_cost) {
 
 }  // namespace
 
-LoopStep::LoopStep(const highway::LoopSpec& spec, LoopShape shape, int threads)
-    : loop_(spec), shape_(shape), threads_(threads), row_cost_(1) {
+LoopStep::LoopStep(const highway::LoopSpec& spec, LoopShape shape, const PrepareOptions& options)
+    : loop_(spec, options.weights), shape_(shape), threads_(options.threads), row_cost_(1) {
   if (shape_.chunk == 0) shape_.chunk = std::max<int64_t>(1, shape_.steps);
   for (const highway::Stage& stage : spec.stages) {
     row_cost_ += stage.units * static_cast<int64_t>(stage.program.code.size());
@@ -44,7 +44,7 @@ LoopStep::LoopStep(const highway::LoopSpec& spec, LoopShape shape, int threads)
   initial_.resize(spec.state_sizes.size());
   current_.resize(spec.state_sizes.size());
   next_.resize(spec.state_sizes.size());
-  if (threads > 1) choose_split(spec.stages.size());
+  if (threads_ > 1) choose_split(spec.stages.size());
 }
 
 void LoopStep::choose_split(size_t stages) {
@@ -83,14 +83,14 @@ void LoopStep::add_lengths(Place lengths, ElementType type, int64_t count,
   chunk_lengths_.resize(sequence_of_row_.size());
 }
 
-void LoopStep::add_feed(const highway::LoopSpec& product, const std::vector<Place>& reads_places,
-                        std::vector<int64_t> row_strides, size_t target, int64_t columns,
-                        bool reverse) {
+void LoopStep::add_feed(const highway::LoopSpec& product, WeightStore* weights,
+                        const std::vector<Place>& reads_places, std::vector<int64_t> row_strides,
+                        size_t target, int64_t columns, bool reverse) {
   const size_t first = slots().size();
   if (buffer_count_ == 0) buffer_count_ = first;
   for (const Place place : reads_places) reads(place);
   const highway::Stage& stage = product.stages[0];
-  feeds_.push_back(std::unique_ptr<Feed>(new Feed{highway::RecurrentLoop(product),
+  feeds_.push_back(std::unique_ptr<Feed>(new Feed{highway::RecurrentLoop(product, weights),
                                                   first,
                                                   target,
                                                   std::move(row_strides),

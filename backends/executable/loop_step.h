@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends/executable/executable.h"
 #include "backends/executable/step.h"
 #include "backends/highway/block_share.h"
 #include "backends/highway/recurrent.h"
@@ -32,7 +33,8 @@ struct LoopShape {
 // parts, and none is waited for that hasn't (see BlockShare).
 class LoopStep final : public Step {
  public:
-  LoopStep(const highway::LoopSpec& spec, LoopShape shape, int threads);
+  // Of the options, threads and weights count.
+  LoopStep(const highway::LoopSpec& spec, LoopShape shape, const PrepareOptions& options);
 
   // Slots so far are the loop's buffers; each state adds three more.
   void add_state(Place initial, Place final, Place scratch);
@@ -43,8 +45,9 @@ class LoopStep final : public Step {
   // `product` is a loop of one step whose rows are those of all steps; its buffers are `reads`,
   // which move by `row_strides`, and then the loop's buffer `target`, whose rows have `columns`.
   // `reverse`: the loop reads it backward by a negative stride.
-  void add_feed(const highway::LoopSpec& product, const std::vector<Place>& reads,
-                std::vector<int64_t> row_strides, size_t target, int64_t columns, bool reverse);
+  void add_feed(const highway::LoopSpec& product, WeightStore* weights,
+                const std::vector<Place>& reads, std::vector<int64_t> row_strides, size_t target,
+                int64_t columns, bool reverse);
   // Time strides, in elements, of the loop's buffers, by which chunks move; 0 for those of feeds.
   void set_time_strides(std::vector<int64_t> strides) { time_strides_ = std::move(strides); }
 

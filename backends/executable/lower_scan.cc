@@ -127,12 +127,13 @@ std::optional<std::vector<int64_t>> time_strides(const LoopForm& form) {
 }
 
 // Null if the loop passes a limit of the kernel (on its states, its products).
-std::unique_ptr<LoopStep> make_loop(const LoopForm& form, int threads) {
+std::unique_ptr<LoopStep> make_loop(const LoopForm& form, const PrepareOptions& options) {
   try {
-    return std::make_unique<LoopStep>(form.spec, form.shape, threads);
+    highway::check(form.spec);
   } catch (const Error&) {
     return nullptr;
   }
+  return std::make_unique<LoopStep>(form.spec, form.shape, options);
 }
 
 // A constant of the body has no steps that would give it a place.
@@ -246,7 +247,7 @@ void lower_to_kernel(Lowering& lowering, const ScanView& view, const Node& node,
     Lowering::ProductForm product = lowering.product_form(*lowering.feed_of(whole), results);
     std::vector<Place> reads;
     for (const Value* read : product.reads) reads.push_back(lowering.place(read));
-    step->add_feed(product.spec, reads, std::move(product.row_strides),
+    step->add_feed(product.spec, lowering.options().weights, reads, std::move(product.row_strides),
                    static_cast<size_t>(buffer - form.buffers.begin()), extents_of(*whole).back(),
                    view.scan_slot(i).reverse && !view.has_lengths());
     lowering.take_feed(whole);
@@ -338,7 +339,7 @@ void lower_scan(Lowering& lowering, const Node& node, Steps& steps) {
       need_operands();
       form = find_loop_form(lowering, node, count);
     }
-    std::unique_ptr<LoopStep> step = form ? make_loop(*form, options.threads) : nullptr;
+    std::unique_ptr<LoopStep> step = form ? make_loop(*form, options) : nullptr;
     if (step) return lower_to_kernel(lowering, view, node, *form, cell, std::move(step), steps);
     if (lower_elementwise(lowering, view, node, count, steps)) return;
   }

@@ -211,6 +211,7 @@ std::vector<const Tensor*> Lowering::constants_of(const Node& node) const {
   std::vector<const Tensor*> constants;
   for (size_t i = 0; i < node.operand_count(); ++i) {
     constants.push_back(node.operand(i) ? constant(node.operand(i)) : nullptr);
+    if (constants.back() && options_.weights) options_.weights->check(constants.back()->raw());
   }
   return constants;
 }

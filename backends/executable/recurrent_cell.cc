@@ -209,7 +209,7 @@ bool CellFinder::add_feed(const Stream& stream, RecurrentCell& cell, Gate& gate)
       !take_x(product.reads[0], weights.depth, cell)) {
     return false;
   }
-  gate.input = {weights.weights.data + *at, weights.weights.row_stride};
+  gate.input = {weights.weights[0].data + *at, weights.weights[0].row_stride};
   const NormalProgram epilogue = highway::normalize(stage.program, 1);
   if (!epilogue.program.code.empty() || epilogue.program.outputs != std::vector<uint8_t>{0}) {
     return false;
@@ -240,10 +240,11 @@ bool CellFinder::add_row(const Stream& stream, std::vector<const float*>& bias) 
 bool CellFinder::add_products(const Whole::Gate& from, const Stream& recurrent, RecurrentCell& cell,
                               Gate& gate) const {
   for (const highway::Product& product : from.stage->products) {
-    if (product.absent_gates >> from.index & 1) continue;
-    const RecurrentCell::Matrix matrix = {
-        product.weights.data + static_cast<int64_t>(from.index) * product.weights.gate_stride,
-        product.weights.row_stride};
+    const auto is_own = [&](const highway::WeightTerm& term) { return term.gate == from.index; };
+    const auto term = std::ranges::find_if(product.weights, is_own);
+    if (term == product.weights.end()) continue;
+    if (std::ranges::count_if(product.weights, is_own) > 1) return false;  // a sum of matrices
+    const RecurrentCell::Matrix matrix = {term->data, term->row_stride};
     const Stream& left = product.left;
     if (same(left, recurrent)) {
       if (gate.recurrent.data || product.depth != cell.shape.hidden) return false;

@@ -60,6 +60,16 @@ std::unique_ptr<RecurrentPrimitive> make_primitive(const RecurrentShape& shape,
   }
 }
 
+void check_weights(WeightStore* store, const RecurrentCell& cell) {
+  if (!store) return;
+  for (const RecurrentCell::Gate& gate : cell.gates) {
+    store->check(gate.input.data);
+    store->check(gate.recurrent.data);
+    for (const float* bias : gate.input_bias) store->check(bias);
+    for (const float* bias : gate.recurrent_bias) store->check(bias);
+  }
+}
+
 // Numbers in [-0.5, 0.5), the same each time.
 void fill(std::span<float> elements) {
   uint32_t state = 1;
@@ -164,6 +174,7 @@ bool may_use_onednn(const PrepareOptions& options, const RecurrentShape& shape) 
 std::unique_ptr<Step> choose_recurrent(Lowering& lowering, const RecurrentCell& cell,
                                        const Node& scan, LoopStep& loop) {
   const RecurrentShape& shape = cell.shape;
+  check_weights(lowering.options().weights, cell);
   OnnxWeights weights;
   std::string note;
   if (lowering.options().kernels == KernelChoice::automatic) {

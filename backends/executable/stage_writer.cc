@@ -210,58 +210,23 @@ StageWriter::Register StageWriter::emit(Draft& draft, size_t expression) {
   return made;
 }
 
-// The weights of all gates by left side: one product each, gates that it is no part of being zero
-// and absent.
-void StageWriter::write_products(const Draft& draft, int64_t width, highway::Stage& stage) {
-  struct Use {
-    size_t gate;
-    const Term* term;
-  };
-  std::vector<std::pair<size_t, std::vector<Use>>> lefts;
+// One product for each left side; gates that don't multiply it are no part of it.
+void StageWriter::write_products(const Draft& draft, highway::Stage& stage) {
+  std::vector<size_t> lefts;
   for (size_t g = 0; g < draft.gates.size(); ++g) {
     for (const Term& term : expressions_[draft.gates[g]].terms) {
-      auto found = std::find_if(lefts.begin(), lefts.end(),
-                                [&](const auto& left) { return left.first == term.left; });
-      if (found == lefts.end()) found = lefts.insert(lefts.end(), {term.left, {}});
-      found->second.push_back({g, &term});
-    }
-  }
-  const size_t gates = draft.gates.size();
-  for (const auto& [left, uses] : lefts) {
-    highway::Product& product = stage.products.emplace_back();
-    product.left = left_stream(left);
-    product.depth = expressions_[left].width;
-    const Term& first = *uses[0].term;
-    const int64_t columns = first.weights->extents()[1];
-    const int64_t stride = uses.size() > 1 ? uses[1].term->column - first.column : width;
-    bool regular = uses.size() == gates;
-    for (size_t i = 0; i < uses.size() && regular; ++i) {
-      const Term& term = *uses[i].term;
-      regular = uses[i].gate == i && term.weights == first.weights && term.row == first.row &&
-                term.column == first.column + static_cast<int64_t>(i) * stride;
-    }
-    if (regular) {
-      product.weights = {first.weights->data<float>().data() + first.row * columns + first.column,
-                         columns, stride};
-      continue;
-    }
-    uint64_t absent = gates >= 64 ? ~uint64_t{0} : (uint64_t{1} << gates) - 1;
-    for (const Use& use : uses) absent &= ~(use.gate < 64 ? uint64_t{1} << use.gate : 0);
-    product.absent_gates = absent;
-    const auto units = static_cast<size_t>(width);
-    const auto depth = static_cast<size_t>(product.depth);
-    std::vector<float>& packed = form_->weights.emplace_back(depth * gates * units, 0.0F);
-    for (const Use& use : uses) {
-      const auto from_columns = static_cast<size_t>(use.term->weights->extents()[1]);
-      const float* from = use.term->weights->data<float>().data() +
-                          static_cast<size_t>(use.term->row) * from_columns +
-                          static_cast<size_t>(use.term->column);
-      for (size_t k = 0; k < depth; ++k) {
-        float* to = packed.data() + (k * gates + use.gate) * units;
-        for (size_t n = 0; n < units; ++n) to[n] += from[k * from_columns + n];
+      const auto found = std::find(lefts.begin(), lefts.end(), term.left);
+      const auto index = static_cast<size_t>(found - lefts.begin());
+      if (found == lefts.end()) {
+        lefts.push_back(term.left);
+        highway::Product& product = stage.products.emplace_back();
+        product.left = left_stream(term.left);
+        product.depth = expressions_[term.left].width;
       }
+      const int64_t columns = term.weights->extents()[1];
+      stage.products[index].weights.push_back(
+          {g, term.weights->data<float>().data() + term.row * columns + term.column, columns});
     }
-    product.weights = {packed.data(), static_cast<int64_t>(gates) * width, width};
   }
 }
 
@@ -294,7 +259,7 @@ bool StageWriter::write_stage(const Key& key, std::vector<Output>& outputs, high
     stage.program.code.push_back(instruction);
   }
   for (const Register& result : results) stage.program.outputs.push_back(number(result));
-  write_products(draft, key.second, stage);
+  write_products(draft, stage);
   return true;
 }
 

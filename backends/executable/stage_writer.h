@@ -63,7 +63,7 @@ class StageWriter {
     outputs_.push_back({expression, to});
   }
 
-  // Fills in the stages, and the buffers and weights that they need. False if they pass a limit of
+  // Fills in the stages, and the buffers that they need. False if they pass a limit of
   // the kernel.
   bool write(int64_t rows, LoopForm& form);
 
@@ -87,7 +87,7 @@ class StageWriter {
   bool is_recomputed(size_t expression) const;
   Register emit(Draft& draft, size_t expression);
   bool write_stage(const Key& key, std::vector<Output>& outputs, highway::Stage& stage);
-  void write_products(const Draft& draft, int64_t width, highway::Stage& stage);
+  void write_products(const Draft& draft, highway::Stage& stage);
 
   std::vector<Expression> expressions_;
   std::vector<Output> outputs_;

@@ -54,8 +54,10 @@ void check_stage(const Stage& stage, const std::vector<int64_t>& state_sizes) {
             to_text(product.depth));
     require(product.left.kind != Stream::Kind::units, "left side of a product", "rows or a state",
             "units");
-    require(stage.gates >= 64 || product.absent_gates >> stage.gates == 0, "absent gates",
-            "below " + to_text(stage.gates), std::to_string(product.absent_gates));
+    for (const WeightTerm& term : product.weights) {
+      require(term.gate < static_cast<size_t>(stage.gates), "gate of a product's weights",
+              "below " + to_text(stage.gates), std::to_string(term.gate));
+    }
     check_stream(product.left, product.depth, state_sizes, "left side");
     depth += product.depth;
   }
@@ -120,107 +122,59 @@ bool is_in_place(const LoopSpec& spec, size_t state) {
   return true;
 }
 
-// Columns in groups of nearly equal size.
-BlockShape block_shape(size_t gates, size_t vectors, int64_t depth, const TargetShape& target,
-                       size_t splits, bool skewed) {
+BlockShape block_shape(const PackedForm& form, size_t vectors, const TargetShape& target,
+                       size_t splits) {
+  const PackedBlock packed = packed_block(form, vectors);
   BlockShape shape;
   shape.vectors = vectors;
-  const size_t columns = gates * vectors;
+  shape.groups = packed.groups;
+  shape.floats = packed.floats;
   // Without columns only the panel's size matters.
-  shape.tile_rows = columns > 0 ? kMaxTileRows : kPanelVectors / vectors;
+  shape.tile_rows = packed.groups.empty() ? kPanelVectors / vectors : kMaxTileRows;
   shape.tile_blocks = kMaxTileBlocks;
-  const size_t count = (columns + kMaxColumns - 1) / kMaxColumns;
-  size_t first = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const size_t size = columns / count + (i < columns % count ? 1 : 0);
-    shape.groups.push_back({first, size, shape.floats});
-    const size_t at_once = skewed ? size - 1 : size;
-    shape.floats += depth * static_cast<int64_t>(at_once * target.lanes);
+  for (const ColumnGroup& group : packed.groups) {
+    const size_t at_once = form.skewed ? group.count - 1 : group.count;
     shape.tile_rows = std::min(shape.tile_rows, TileRows(target.accumulators, splits, at_once));
     shape.tile_blocks =
         std::min(shape.tile_blocks, TileBlocks(target.accumulators, splits, at_once));
-    first += size;
   }
   const size_t tiles = kPanelVectors / vectors / shape.tile_rows;
   shape.panel_rows = std::max<size_t>(1, tiles) * shape.tile_rows;
   return shape;
 }
 
-bool is_absent(const Product& product, int64_t gate) { return product.absent_gates >> gate & 1; }
+bool is_part(const Product& product, size_t gate) {
+  return std::ranges::find(product.weights, gate, &WeightTerm::gate) != product.weights.end();
+}
 
 // The two products in the order of StagePlan::skewed, or none if they aren't such ones.
 std::vector<const Product*> skewed_products(const Stage& stage,
                                             const std::vector<size_t>& gate_order) {
-  if (stage.products.size() != 2 || stage.gates > 64 || gate_order.size() != kMaxColumns) return {};
-  const uint64_t first = uint64_t{1} << gate_order.front();
-  const uint64_t last = uint64_t{1} << gate_order.back();
+  if (stage.products.size() != 2 || gate_order.size() != kMaxColumns) return {};
+  const auto lacks_only = [&](const Product& product, size_t absent) {
+    return std::ranges::all_of(gate_order,
+                               [&](size_t g) { return is_part(product, g) == (g != absent); });
+  };
   const Product &a = stage.products[0], &b = stage.products[1];
-  if (a.absent_gates == last && b.absent_gates == first) return {&a, &b};
-  if (b.absent_gates == last && a.absent_gates == first) return {&b, &a};
+  if (lacks_only(a, gate_order.back()) && lacks_only(b, gate_order.front())) return {&a, &b};
+  if (lacks_only(b, gate_order.back()) && lacks_only(a, gate_order.front())) return {&b, &a};
   return {};
 }
 
-struct Packer {
-  const Stage& stage;
-  const std::vector<const Product*>& products;
-  bool skewed;
-  const std::vector<size_t>& gate_order;  // source gate of each gate of the plan
-  size_t lanes;
-
-  void pack(const BlockShape& shape, int64_t first_unit, float* out) const {
-    for (const ColumnGroup& group : shape.groups) {
-      for (const Product* const source_product : products) {
-        const Product& product = *source_product;
-        for (int64_t k = 0; k < product.depth; ++k) {
-          for (size_t column = group.first; column < group.first + group.count; ++column) {
-            const int64_t gate = static_cast<int64_t>(gate_order[column / shape.vectors]);
-            if (skewed && is_absent(product, gate)) continue;
-            const int64_t unit = first_unit + static_cast<int64_t>(column % shape.vectors * lanes);
-            const int64_t count = std::clamp<int64_t>(stage.units - unit, 0, int64_t(lanes));
-            const float* source = product.weights.data + k * product.weights.row_stride +
-                                  gate * product.weights.gate_stride + unit;
-            std::copy(source, source + count, out);
-            std::fill(out + count, out + lanes, 0.0F);
-            out += lanes;
-          }
-        }
-      }
-    }
-  }
-};
-
-void choose_blocks(StagePlan& plan, const TargetShape& target, int64_t rows) {
+void choose_blocks(StagePlan& plan, const PackedForm& form, const TargetShape& target,
+                   int64_t rows) {
   const int64_t lanes = static_cast<int64_t>(target.lanes);
   const int64_t vectors = (plan.units + lanes - 1) / lanes;  // of one gate
-  const int64_t depth =
-      std::accumulate(plan.products.begin(), plan.products.end(), int64_t{0},
-                      [](int64_t sum, const StageProduct& product) { return sum + product.depth; });
   const int64_t block_vectors = static_cast<int64_t>(BlockVectors(plan.gates));
   const auto sums = static_cast<size_t>(std::clamp<int64_t>(rows, 1, kMaxTileRows));
   const size_t gates = plan.skewed ? plan.gates - 1 : plan.gates;
   plan.splits = Splits(static_cast<size_t>(vectors) * gates * sums);
-  plan.block = block_shape(plan.gates, static_cast<size_t>(block_vectors), depth, target,
-                           plan.splits, plan.skewed);
+  plan.block = block_shape(form, static_cast<size_t>(block_vectors), target, plan.splits);
   plan.full_blocks = plan.units / (block_vectors * lanes);
   const int64_t rest = vectors - plan.full_blocks * block_vectors;
-  if (rest > 0)
-    plan.tail =
-        block_shape(plan.gates, static_cast<size_t>(rest), depth, target, plan.splits, plan.skewed);
+  if (rest > 0) plan.tail = block_shape(form, static_cast<size_t>(rest), target, plan.splits);
   plan.tail_lanes = static_cast<size_t>(plan.units % lanes);
   plan.weight_floats = plan.full_blocks * plan.block.floats + plan.tail.floats;
-}
-
-void pack_weights(StagePlan& plan, const Stage& stage, const std::vector<const Product*>& products,
-                  const std::vector<size_t>& gate_order, size_t lanes) {
-  if (plan.weight_floats == 0) return;
-  plan.weights = hwy::AllocateAligned<float>(static_cast<size_t>(plan.weight_floats));
-  if (!plan.weights) throw Error("packed weights", "memory", to_text(plan.weight_floats * 4));
-  const Packer packer{stage, products, plan.skewed, gate_order, lanes};
-  float* out = plan.weights.get();
-  const int64_t units = static_cast<int64_t>(plan.block.vectors * lanes);
-  for (int64_t b = 0; b < plan.full_blocks; ++b, out += plan.block.floats)
-    packer.pack(plan.block, b * units, out);
-  if (plan.tail.vectors > 0) packer.pack(plan.tail, plan.full_blocks * units, out);
 }
 
 void place_initials(StagePlan& plan, std::vector<std::vector<Stream>> initials) {
@@ -251,7 +205,7 @@ std::optional<Match> match_stage(const Stage& stage, const Program& program) {
 }
 
 StagePlan plan_stage(const Stage& stage, const TargetShape& target,
-                     const std::vector<bool>& in_place, int64_t rows) {
+                     const std::vector<bool>& in_place, int64_t rows, WeightStore* store) {
   StagePlan plan;
   plan.units = stage.units;
 
@@ -293,30 +247,49 @@ StagePlan plan_stage(const Stage& stage, const TargetShape& target,
       initials[g].push_back(stage.inputs[input - gates]);
   place_initials(plan, std::move(initials));
 
-  choose_blocks(plan, target, rows);
-  pack_weights(plan, stage, products, gate_order, target.lanes);
+  PackedForm form{target.lanes, plan.units, plan.skewed, std::move(gate_order), {}};
+  for (const Product* product : products)
+    form.products.push_back({product->depth, product->weights, product->origin});
+  choose_blocks(plan, form, target, rows);
+  plan.weights = packed_weights(form, store);
   return plan;
 }
 
 }  // namespace
 
 bool multiplies_zeros(const Stage& stage) {
-  const auto some_absent = [](const Product& product) { return product.absent_gates != 0; };
-  if (std::ranges::none_of(stage.products, some_absent)) return false;
   const auto gates = static_cast<size_t>(stage.gates);
+  const auto some_absent = [gates](const Product& product) {
+    for (size_t g = 0; g < gates; ++g)
+      if (!is_part(product, g)) return true;
+    return false;
+  };
+  if (std::ranges::none_of(stage.products, some_absent)) return false;
   const std::optional<Match> match = match_stage(stage, normalize(stage.program, gates).program);
   return !match || !kKnownPrograms[match->known].skewed;
 }
 
-LoopPlan plan_loop(const LoopSpec& spec, const TargetShape& target) {
+std::vector<WeightTerm> weight_terms(int64_t gates, const float* data, int64_t row_stride,
+                                     int64_t gate_stride) {
+  std::vector<WeightTerm> terms;
+  for (int64_t g = 0; g < gates; ++g)
+    terms.push_back({static_cast<size_t>(g), data + g * gate_stride, row_stride});
+  return terms;
+}
+
+void check(const LoopSpec& spec) {
   for (const Stage& stage : spec.stages) check_stage(stage, spec.state_sizes);
   check_states(spec);
+}
+
+LoopPlan plan_loop(const LoopSpec& spec, const TargetShape& target, WeightStore* store) {
+  check(spec);
   LoopPlan plan;
   plan.state_sizes = spec.state_sizes;
   for (size_t state = 0; state < spec.state_sizes.size(); ++state)
     plan.in_place.push_back(is_in_place(spec, state));
   for (const Stage& stage : spec.stages)
-    plan.stages.push_back(plan_stage(stage, target, plan.in_place, spec.rows));
+    plan.stages.push_back(plan_stage(stage, target, plan.in_place, spec.rows, store));
   return plan;
 }
 

@@ -1,29 +1,19 @@
 // How the loop kernel runs a loop on one target: weights packed, epilogues chosen.
 //
-// The units of a stage are cut into blocks of V vectors. The columns of a block are its V vectors
-// of each of the G gates, column g * V + v; weights are packed as
-//
-//   [block][group of columns][product][k][column of the group][lane]
-//
-// so that the sums of a group (at most kMaxColumns) fit into registers, beside each other for all
-// gates of a unit, and reading them is one ascending stream. Missing units of the last vector are
-// zeros. In a skewed stage there is one group, and of each k a product has the columns of its own
-// gates only.
+// packed_weights.h says what the weights look like.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <vector>
 
+#include "backends/highway/packed_weights.h"
 #include "backends/highway/recurrent.h"
-#include "hwy/aligned_allocator.h"
 
 namespace refrain::highway {
 
-inline constexpr size_t kMaxColumns = 4;
 inline constexpr size_t kMaxTileRows = 8;
 inline constexpr size_t kMaxTileBlocks = 4;
 // Vectors of a panel: the tiles whose epilogue runs at once, so that a program that isn't known is
@@ -36,12 +26,6 @@ inline constexpr size_t kMaxStates = 64;
 struct TargetShape {
   size_t lanes;         // f32 lanes of a vector
   size_t accumulators;  // vector registers for sums
-};
-
-// Columns [first, first + count) of a block, multiplied at once.
-struct ColumnGroup {
-  size_t first, count;
-  int64_t weights;  // offset within the packed block, in floats
 };
 
 // The shape of some unit blocks.
@@ -78,7 +62,7 @@ struct StagePlan {
   // where there are too few sums to keep the multipliers busy. A property of the stage, not of the
   // tile, so that every row gets the same bits whatever is computed beside it.
   size_t splits = 1;
-  hwy::AlignedFreeUniquePtr<float[]> weights;
+  WeightStore::Block weights;
   int64_t weight_floats = 0;
 
   // What sums start from. If every gate has at most one, `initial` has one stream for each gate
@@ -98,12 +82,6 @@ struct StagePlan {
 
 // The buffer of a Stream of kind units that stands for StagePlan::zeros.
 inline constexpr size_t kZerosBuffer = ~size_t{0};
-
-// Vectors of one gate in a block.
-constexpr size_t BlockVectors(size_t gates) {
-  if (gates == 0) return kMaxColumns;
-  return gates < kMaxColumns ? kMaxColumns / gates : 1;
-}
 
 // StagePlan::splits for so many sums beside each other, of all columns and some rows: two
 // multipliers with a latency of four cycles are busy with eight.
@@ -133,6 +111,6 @@ using LoopFunction = void (*)(const LoopPlan&, const RecurrentLoop::Run&);
 using SharedLoopFunction = void (*)(const LoopPlan&, const RecurrentLoop::Run&, BlockShare&);
 
 // Throws Error if the spec is not consistent.
-LoopPlan plan_loop(const LoopSpec& spec, const TargetShape& target);
+LoopPlan plan_loop(const LoopSpec& spec, const TargetShape& target, WeightStore* store = nullptr);
 
 }  // namespace refrain::highway

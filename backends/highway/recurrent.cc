@@ -46,9 +46,14 @@ struct RecurrentLoop::Packed {
   LoopFunction run;
 };
 
-RecurrentLoop::RecurrentLoop(const LoopSpec& spec) {
+LoopTarget loop_target() {
   const LoopKernel chosen = HWY_DYNAMIC_DISPATCH(kernel)();
-  packed_ = std::make_unique<Packed>(Packed{chosen, plan_loop(spec, chosen.shape), nullptr});
+  return {chosen.target, chosen.shape.lanes};
+}
+
+RecurrentLoop::RecurrentLoop(const LoopSpec& spec, WeightStore* store) {
+  const LoopKernel chosen = HWY_DYNAMIC_DISPATCH(kernel)();
+  packed_ = std::make_unique<Packed>(Packed{chosen, plan_loop(spec, chosen.shape, store), nullptr});
   packed_->run = chosen.choose(packed_->plan);
 }
 

@@ -21,14 +21,23 @@
 #include "backends/highway/block_share.h"
 #include "backends/highway/program.h"
 
+namespace refrain {
+class WeightStore;
+}
+
 namespace refrain::highway {
 
-// Weights of one product, [depth, gates, units], from row-major data: W[k, g, n] is
-// data[k * row_stride + g * gate_stride + n] (a stride may be anything).
-struct WeightSource {
+// What one gate of a product multiplies by: element (k, n) of [depth, units] is
+// data[k * row_stride + n] (the stride may be anything).
+struct WeightTerm {
+  size_t gate;
   const float* data;
-  int64_t row_stride, gate_stride;
+  int64_t row_stride;
 };
+
+// Weights of all gates from one matrix: those of gate g begin at data + g * gate_stride.
+std::vector<WeightTerm> weight_terms(int64_t gates, const float* data, int64_t row_stride,
+                                     int64_t gate_stride);
 
 // A matrix of rows that changes with time: element (t, b, j) lies at
 // base[buffer] + t * time_stride + b * row_stride + offset + j, in elements.
@@ -51,9 +60,11 @@ struct Product {
   Stream
       left;  // rows or state; `depth` elements a row. A stage may read what an earlier one wrote.
   int64_t depth = 0;
-  WeightSource weights;
-  // Bit g: gate g is no part of this product; its weights are zeros.
-  uint64_t absent_gates = 0;
+  // Those of one gate are added up; a gate without any is no part of this product.
+  std::vector<WeightTerm> weights;
+  // Not empty: the weights are no constants themselves but computed from what these numbers say.
+  // Products of equal origins have equal weights, so that a store may share them.
+  std::vector<int64_t> origin = {};
 };
 
 struct Stage {
@@ -65,8 +76,8 @@ struct Stage {
   std::vector<Stream> outputs;  // as many as the program's
 };
 
-// Whether a stage that passes the checks of RecurrentLoop would have to multiply the zeros of gates
-// that are absent from some product.
+// Whether a stage that passes the checks of RecurrentLoop would have to multiply by zeros for gates
+// that are no part of some product.
 bool multiplies_zeros(const Stage& stage);
 
 // A loop, made once; immutable. Packs weights for the best target of this machine.
@@ -78,10 +89,21 @@ struct LoopSpec {
   int64_t rows = 1;
 };
 
+// Throws Error if the spec is not consistent or passes a limit of the kernel.
+void check(const LoopSpec& spec);
+
+// What loops that are made now run on.
+struct LoopTarget {
+  const char* name;  // Highway's
+  size_t lanes;      // f32 elements of a vector
+};
+LoopTarget loop_target();
+
 class RecurrentLoop {
  public:
-  // Throws Error if the spec is not consistent. Copies (packs) the weights; the sources may go.
-  explicit RecurrentLoop(const LoopSpec& spec);
+  // Throws Error as check() does. Copies (packs) the weights, or shares those of the
+  // store, if it is not null; the sources may go then, and so may the store.
+  explicit RecurrentLoop(const LoopSpec& spec, WeightStore* store = nullptr);
   ~RecurrentLoop();
   RecurrentLoop(const RecurrentLoop&) = delete;
   RecurrentLoop& operator=(const RecurrentLoop&) = delete;

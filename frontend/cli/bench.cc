@@ -168,12 +168,12 @@ std::vector<PreparedRival> prepare_rivals(const Graph& bound, const Workload& wo
   return rivals;
 }
 
-// Times a graph, shapes bound, with its rivals. It took `load_us` up to here.
-Report measure(const Graph& graph, double load_us, const Workload& work, const Options& options,
-               Progress& progress) {
+// Times a model, shapes bound, with its rivals. It took `load_us` up to here.
+Report measure(const LoadedModel& model, double load_us, const Workload& work,
+               const Options& options, Progress& progress) {
   const reference::Limits limits = options.limits.limits();
   const Stopwatch bind_watch;
-  std::unique_ptr<Graph> bound = specialized(graph, work.symbols.extents(), limits);
+  std::unique_ptr<Graph> bound = specialized(*model.graph, work.symbols.extents(), limits);
 
   Report report;
   report.load_us = load_us + bind_watch.us();
@@ -181,8 +181,11 @@ Report measure(const Graph& graph, double load_us, const Workload& work, const O
   report.machine = machine::measure();
   report.roofline_us = machine::roofline_us(*bound, report.machine, options.threads);
   const std::vector<PreparedRival> rivals = prepare_rivals(*bound, work, options, progress);
-  const ExecutableOptions how{
-      .backend = backend_from_name(options.backend), .threads = options.threads, .limits = limits};
+  const ExecutableOptions how{.backend = backend_from_name(options.backend),
+                              .threads = options.threads,
+                              .limits = limits,
+                              .weights = model.weights};
+  if (how.backend == Backend::reference) check_constants(model, options.model);
   Preparation prepared;
   const Stopwatch prepare_watch;
   if (how.backend != Backend::reference) prepared = prepare(*bound, work.inputs, how);
@@ -233,15 +236,16 @@ int bench(const Options& options) {
                 std::to_string(options.seconds));
   }
   const Stopwatch watch;
-  const std::unique_ptr<Graph> graph = load_with_warnings(options.model, options.limits);
+  LoadedModel model = load_model_with_warnings(options.model, options.limits);
+  Graph* const graph = model.graph.get();
   Progress progress;
   progress.show("compiling " + options.model);
-  optimize(*graph, options.limits.limits());
+  optimize(model, options.limits.limits());
   const double load_us = watch.us();
   const Workload work = make_workload(*graph, options.shapes, options.limits.bytes(), options.step);
   Report report;
   try {
-    report = measure(*graph, load_us, work, options, progress);
+    report = measure(model, load_us, work, options, progress);
   } catch (const Error& error) {
     throw Error(fmt::format("{}\nThe inputs were (choose others with --shape)\n{}", error.what(),
                             shape_list(*graph, work)));

@@ -25,9 +25,9 @@ void add_limit_options(CLI::App& command, LimitOptions& options) {
 
 void add_model_option(CLI::App& command, std::string& path) {
   command
-      .add_option(
-          "MODEL", path,
-          "An .onnx file, equations (.rfn), or a graph in the text form (`refrain compile -o`)")
+      .add_option("MODEL", path,
+                  "An .onnx file, equations (.rfn), a compiled model (`refrain compile -o`), or a "
+                  "graph in the text form")
       ->required();
 }
 
@@ -50,10 +50,16 @@ void add_backend_option(CLI::App& command, std::string& backend) {
       ->capture_default_str();
 }
 
-std::unique_ptr<Graph> load_with_warnings(const std::string& path, const LimitOptions& limits) {
+LoadedModel load_model_with_warnings(const std::string& path, const LimitOptions& limits) {
   LoadedModel loaded = load_model(path, limits.bytes());
   for (const std::string& warning : loaded.warnings)
     fmt::print(stderr, "refrain: warning: {}\n", warning);
+  return loaded;
+}
+
+std::unique_ptr<Graph> load_with_warnings(const std::string& path, const LimitOptions& limits) {
+  LoadedModel loaded = load_model_with_warnings(path, limits);
+  check_constants(loaded, path);
   return std::move(loaded.graph);
 }
 

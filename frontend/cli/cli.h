@@ -46,6 +46,8 @@ void add_threads_option(CLI::App& command, int& threads);
 void add_backend_option(CLI::App& command, std::string& backend);
 
 // load_model with the importer's warnings on stderr.
+LoadedModel load_model_with_warnings(const std::string& path, const LimitOptions& limits);
+// The graph alone, with its constants checked.
 std::unique_ptr<Graph> load_with_warnings(const std::string& path, const LimitOptions& limits);
 
 // A line of progress on stderr, rewritten in place, if stderr is a terminal; gone when this is.

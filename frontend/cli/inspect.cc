@@ -1,6 +1,7 @@
 // `refrain inspect`: what a model looks like, at each stage.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -27,12 +28,39 @@ struct Options {
   LimitOptions limits;
 };
 
+// What a compiled model's file holds, as comments of the text form.
+std::string file_summary(const artifact::Info& info) {
+  const auto megabytes = [](int64_t bytes) { return static_cast<double>(bytes) / 1e6; };
+  std::string text = fmt::format(
+      "# compiled model, format {}, written by {}: {:.3f} MB, of which {:.3f} MB graph\n"
+      "# constants beside the graph: {}, {:.3f} MB\n",
+      info.version, info.producer, megabytes(info.file_bytes), megabytes(info.graph_bytes),
+      info.constants, megabytes(info.constant_bytes));
+  for (const artifact::Info::Packed& packed : info.packed) {
+    std::string names;
+    for (const artifact::Target& target : info.targets) {
+      if (target.lanes == packed.lanes) names += (names.empty() ? "" : ", ") + target.name;
+    }
+    text += fmt::format("# packed for {} (vectors of {}): {} blocks, {:.3f} MB\n", names,
+                        packed.lanes, packed.blocks, megabytes(packed.bytes));
+  }
+  const artifact::Target native = artifact::native_target();
+  const bool packed = std::ranges::any_of(
+      info.packed, [&](const artifact::Info::Packed& p) { return p.lanes == native.lanes; });
+  text += fmt::format("# this machine: {} (vectors of {}), {}\n", native.name, native.lanes,
+                      packed ? "weights are used in place"
+                             : "weights are packed from the constants when a graph is prepared");
+  return text + "# all checksums are right\n";
+}
+
 // The steps in the order in which the backend runs them, for the shapes that --shape gives.
-std::string steps(std::unique_ptr<Graph> graph, const Options& options) {
-  const Workload work = make_workload(*graph, options.shapes, options.limits.bytes());
-  const Executable executable(std::move(graph), {.backend = backend_from_name(options.backend),
-                                                 .threads = options.threads,
-                                                 .limits = options.limits.limits()});
+std::string steps(LoadedModel model, const Options& options) {
+  const Workload work = make_workload(*model.graph, options.shapes, options.limits.bytes());
+  const Executable executable(std::move(model.graph),
+                              {.backend = backend_from_name(options.backend),
+                               .threads = options.threads,
+                               .limits = options.limits.limits(),
+                               .weights = std::move(model.weights)});
   return "inputs\n" + shape_list(executable.graph(), work) + executable.describe(work.inputs);
 }
 
@@ -59,30 +87,35 @@ int inspect(Options options) {
   if (options.stage == "executable" && options.format != "text") {
     throw Error("--stage executable is a list of steps", "--format text", options.format);
   }
-  std::unique_ptr<Graph> graph = load_with_warnings(options.model, options.limits);
-  const std::unique_ptr<Graph> imported = both ? clone_graph(*graph) : nullptr;
+  LoadedModel model = load_model_with_warnings(options.model, options.limits);
+  const Graph& graph = *model.graph;
+  const std::unique_ptr<Graph> imported = both ? clone_graph(graph) : nullptr;
   std::string text;
   if (options.stage != "imported") {
     Progress progress;
     progress.show("compiling " + options.model);
-    const std::vector<passes::PassReport> reports = optimize(*graph, options.limits.limits());
+    const std::vector<passes::PassReport> reports = optimize(model, options.limits.limits());
     // A comment of the text form.
     if (options.format == "text") text = notes(reports, "# ");
   }
+  if (model.compiled) {
+    check_constants(model, options.model);
+    if (options.format == "text") text += file_summary(*model.compiled);
+  }
   const PrintOptions print_options{.all_elements = options.weights};
   if (options.stage == "executable") {
-    text += steps(std::move(graph), options);
+    text += steps(std::move(model), options);
   } else if (as_equations) {
-    text = equations(*graph, options);
+    text = equations(graph, options);
   } else if (options.format == "dot") {
-    text = to_dot(*graph);
+    text = to_dot(graph);
   } else if (both) {
-    text = to_html(*imported, *graph, decompile::decompile(*graph, "").cells, options.model,
+    text = to_html(*imported, graph, decompile::decompile(graph, "").cells, options.model,
                    print_options);
   } else if (options.format == "html") {
-    text = to_html(*graph, options.model, print_options);
+    text = to_html(graph, options.model, print_options);
   } else {
-    text += print(*graph, print_options);
+    text += print(graph, print_options);
   }
   std::fwrite(text.data(), 1, text.size(), stdout);
   return kDone;
@@ -99,6 +132,9 @@ given; with it, the text is a complete model that every command reads.
 --format equations writes the model in the description language: every loop as a cell, one equation
 a gate, with the usual names where it is an LSTM, a GRU or the like. --format html is one page that
 needs nothing else: those cells, and the graph before and after optimization (or the --stage).
+
+A compiled model's file is checked as a whole: its checksums, and its graph as any other. Comments
+before the text say what the file holds and for which processors its weights are packed.
 
 Examples:
   refrain inspect model.onnx

@@ -136,16 +136,18 @@ void write_outputs(const Graph& graph, const std::vector<RuntimeValue>& outputs,
 }
 
 int run(const Options& options) {
-  std::unique_ptr<Graph> graph = load_with_warnings(options.model, options.limits);
+  LoadedModel model = load_model_with_warnings(options.model, options.limits);
   Progress progress;
   progress.show("compiling " + options.model);
-  optimize(*graph, options.limits.limits());
+  optimize(model, options.limits.limits());
   progress.clear();
   ValueFormat format = ValueFormat::npy;
-  const std::vector<RuntimeValue> inputs = read_inputs(*graph, options, format);
-  const Executable executable(std::move(graph), {.backend = backend_from_name(options.backend),
-                                                 .threads = options.threads,
-                                                 .limits = options.limits.limits()});
+  const std::vector<RuntimeValue> inputs = read_inputs(*model.graph, options, format);
+  const Executable executable(std::move(model.graph),
+                              {.backend = backend_from_name(options.backend),
+                               .threads = options.threads,
+                               .limits = options.limits.limits(),
+                               .weights = std::move(model.weights)});
   progress.show("running " + options.model);
   const std::vector<RuntimeValue> outputs = executable.run(inputs);
   progress.clear();

@@ -15,6 +15,13 @@ constexpr size_t kMostPrepared = 8;
 
 }  // namespace
 
+Executable::Executable(std::unique_ptr<Graph> graph, const ExecutableOptions& options)
+    : graph_(std::move(graph)), options_(options) {
+  if (options_.weights) return;
+  options_.weights = std::make_shared<WeightStore>();
+  options_.weights->add(*graph_);
+}
+
 const Executable::Prepared& Executable::prepared_for(std::span<const RuntimeValue> inputs) const {
   std::vector<std::vector<int64_t>> extents;
   for (const RuntimeValue& input : inputs) {
@@ -67,6 +74,7 @@ std::vector<RuntimeValue> Executable::run(std::span<const RuntimeValue> inputs,
     if (Program* program = prepared_for(inputs).program.get())
       return program->run(inputs, iterations);
   }
+  options_.weights->check_all();
   return reference::run(*graph_, inputs, options_.limits, &iterations);
 }
 

@@ -19,8 +19,7 @@ namespace refrain {
 // reference backend's.
 class Executable {
  public:
-  Executable(std::unique_ptr<Graph> graph, const ExecutableOptions& options)
-      : graph_(std::move(graph)), options_(options) {}
+  Executable(std::unique_ptr<Graph> graph, const ExecutableOptions& options);
 
   const Graph& graph() const { return *graph_; }
   Backend backend() const { return options_.backend; }

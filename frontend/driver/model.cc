@@ -50,6 +50,10 @@ bool holds_equations(const std::string& path) {
   return equations::looks_like_equations(beginning);
 }
 
+LoadedModel from_artifact(artifact::Artifact artifact) {
+  return {std::move(artifact.graph), {}, std::move(artifact.weights), std::move(artifact.info)};
+}
+
 }  // namespace
 
 LoadedModel load_model(const std::string& path, int64_t max_bytes) {
@@ -57,19 +61,23 @@ LoadedModel load_model(const std::string& path, int64_t max_bytes) {
   const std::filesystem::file_status status = std::filesystem::status(path, error);
   if (!std::filesystem::exists(status)) throw Error("no such file").in_file(path);
   if (!std::filesystem::is_regular_file(status)) throw Error("not a regular file").in_file(path);
+  if (artifact::is_artifact(path)) {
+    return from_artifact(artifact::read_artifact(path, max_bytes));
+  }
   std::ifstream in(path, std::ios::binary);
-  if (holds_text_form(in)) return {parse(read_file(path, max_bytes), path), {}};
+  if (holds_text_form(in)) return {parse(read_file(path, max_bytes), path), {}, nullptr, {}};
   if (std::filesystem::path(path).extension() == ".onnx") {
     onnx_import::Imported imported = onnx_import::import_file(path, {.max_bytes = max_bytes});
-    return {std::move(imported.graph), std::move(imported.warnings)};
+    return {std::move(imported.graph), std::move(imported.warnings), nullptr, {}};
   }
   if (std::filesystem::path(path).extension() == ".rfn" || holds_equations(path)) {
     return {equations::load_file(path, {.folder = {}, .max_bytes = max_bytes}), {}};
   }
-  throw Error("not a model that this version reads",
-              "an .onnx file, an .rfn file of equations, or a file that holds the text form of a "
-              "graph (`graph @name ...`)",
-              "neither")
+  throw Error(
+      "not a model that this version reads",
+      "an .onnx file, an .rfn file of equations, or a file that holds a compiled model or the "
+      "text form of a graph (`graph @name ...`)",
+      "neither")
       .in_file(path);
 }
 
@@ -79,12 +87,29 @@ LoadedModel load_model_bytes(std::string_view bytes, const std::string& name, in
                 std::to_string(bytes.size()))
         .in_file(name);
   }
+  if (artifact::is_artifact(bytes.data(), bytes.size())) {
+    return from_artifact(artifact::read_artifact(artifact::copy_bytes(bytes), name));
+  }
   ViewBuffer buffer(bytes);
   std::istream in(&buffer);
-  if (holds_text_form(in)) return {parse(bytes, name), {}};
-  onnx_import::Imported imported =
-      onnx_import::import_bytes(bytes, name, {.max_bytes = max_bytes});
-  return {std::move(imported.graph), std::move(imported.warnings)};
+  if (holds_text_form(in)) return {parse(bytes, name), {}, nullptr, {}};
+  onnx_import::Imported imported = onnx_import::import_bytes(bytes, name, {.max_bytes = max_bytes});
+  return {std::move(imported.graph), std::move(imported.warnings), nullptr, {}};
+}
+
+void check_constants(const LoadedModel& model, const std::string& path) {
+  try {
+    if (model.weights) model.weights->check_all();
+  } catch (Error& error) {
+    error.in_file(path);
+    throw;
+  }
+}
+
+std::unique_ptr<Graph> load_graph(const std::string& path, int64_t max_bytes) {
+  LoadedModel model = load_model(path, max_bytes);
+  check_constants(model, path);
+  return std::move(model.graph);
 }
 
 namespace {
@@ -103,6 +128,10 @@ std::vector<passes::PassReport> run(Graph& graph, std::span<const passes::Pipeli
 std::vector<passes::PassReport> optimize(Graph& graph, const reference::Limits& limits,
                                          const passes::PipelineOptions& options) {
   return run(graph, passes::default_pipeline(), limits, options);
+}
+
+std::vector<passes::PassReport> optimize(LoadedModel& model, const reference::Limits& limits) {
+  return model.compiled ? std::vector<passes::PassReport>() : optimize(*model.graph, limits);
 }
 
 std::vector<passes::PassReport> optimize_dynamic_time(Graph& graph, const reference::Limits& limits,

@@ -118,6 +118,24 @@ void append_steps(std::string& out, const Region& region, const std::string& pre
   }
 }
 
+// The reference backend's, on constants that are checked before they are read.
+class CheckingEvaluator final : public Evaluator {
+ public:
+  explicit CheckingEvaluator(const ExecutableOptions& options)
+      : evaluator_(reference::make_evaluator(options.limits)), weights_(options.weights.get()) {}
+
+  std::vector<TensorPtr> evaluate(const Node& node, std::span<const TensorPtr> operands) override {
+    for (const TensorPtr& operand : operands) {
+      if (operand && weights_) weights_->check(operand->raw());
+    }
+    return evaluator_->evaluate(node, operands);
+  }
+
+ private:
+  std::unique_ptr<Evaluator> evaluator_;
+  WeightStore* weights_;
+};
+
 }  // namespace
 
 // The reference backend has one kernel an op and gives every result a tensor of its own.
@@ -172,19 +190,22 @@ bool decides(const Value* value) {
 }
 
 void simplify_bound(Graph& graph, const ExecutableOptions& options) {
-  const std::unique_ptr<Evaluator> evaluator = reference::make_evaluator(options.limits);
+  CheckingEvaluator evaluator(options);
   passes::PassContext context;
-  context.evaluator = evaluator.get();
+  context.evaluator = &evaluator;
   passes::run_pipeline(graph, kBindShapes, context);
   passes::resolve_sequences(graph, {});
-  if (options.optimize) optimize(graph, options.limits);
+  if (options.optimize) passes::run_pipeline(graph, passes::default_pipeline(), context);
+  // Passes have read them, in some other way.
+  if (options.weights) options.weights->check_absent(graph);
 }
 
 PrepareOptions prepare_options(const ExecutableOptions& options) {
   return {.kernels = kernels_of(options.backend),
           .threads = options.threads,
           .max_bytes = options.limits.max_bytes,
-          .max_iterations = options.limits.max_iterations};
+          .max_iterations = options.limits.max_iterations,
+          .weights = options.weights.get()};
 }
 
 std::unique_ptr<Program> make_program(std::unique_ptr<PreparedGraph> graph) {
@@ -222,6 +243,7 @@ Preparation prepare(const Graph& graph, std::span<const RuntimeValue> inputs,
                     PreparedGraph::supports(*copy, &result.why, options.limits.max_iterations))) {
     result.program = make_program(std::make_unique<PreparedGraph>(*copy, prepare_options(options)));
   } else {
+    if (options.weights) options.weights->check_all();
     result.program = make_staged(*copy, options, result.why);
   }
   return result;

@@ -27,9 +27,12 @@ struct ExecutableOptions {
   Backend backend = Backend::automatic;
   int threads = 1;
   bool optimize = true;  // run the whole pipeline on the graph once its shapes are known
-  reference::Limits limits;
+  reference::Limits limits = {};
   // A graph is cut at so many loops and branches that depend on data (see staged.h).
   int max_cuts = 16;
+  // Packed weights, shared by all that is prepared with it. An executable without one makes its
+  // own.
+  std::shared_ptr<WeightStore> weights = nullptr;
 };
 
 // What a graph has become. Not thread-safe: one run at a time.

@@ -22,8 +22,8 @@ class SymbolBinding {
   // The same for a value; one that is not a tensor binds nothing.
   void bind(const ValueType& type, const RuntimeValue& value, const std::string& input);
   void bind(const std::string& symbol, int64_t extent) { extents_[symbol] = extent; }
-  // Binds every symbol of an input that is not bound yet: time (passes::time_symbols) to kDefaultTime,
-  // others to 1. Returns what it bound.
+  // Binds every symbol of an input that is not bound yet: time (passes::time_symbols) to
+  // kDefaultTime, others to 1. Returns what it bound.
   std::map<std::string, int64_t> bind_defaults(const Graph& graph);
 
   static constexpr int64_t kDefaultTime = 100;

@@ -15,7 +15,7 @@ namespace {
 
 // As it was imported: what passes made of it is what the rivals are to be compared with.
 std::unique_ptr<Graph> imported(const std::string& model, const RivalOptions& options) {
-  return load_model(model, options.limits.max_bytes).graph;
+  return load_graph(model, options.limits.max_bytes);
 }
 
 }  // namespace
@@ -48,7 +48,7 @@ Rival naive_rival(const std::string& model, std::span<const RuntimeValue> inputs
 Rival onednn_rival(const std::string& model, std::span<const RuntimeValue> inputs,
                    const RivalOptions& options) {
   Rival rival{.name = "onednn", .version = onednn::version(), .run = {}, .why = {}};
-  std::unique_ptr<Graph> imported = load_model(model, options.limits.max_bytes).graph;
+  std::unique_ptr<Graph> imported = load_graph(model, options.limits.max_bytes);
   const std::shared_ptr<OnednnLayer> layer =
       OnednnLayer::find(std::move(imported), inputs, options.threads, options.limits, &rival.why);
   if (layer) rival.run = [layer] { layer->run(); };

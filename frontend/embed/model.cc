@@ -38,8 +38,7 @@ void check(const LoadOptions& options) {
 
 Model make(LoadedModel loaded, const LoadOptions& options, const std::string& file) {
   try {
-    return Model(std::make_shared<const Model::Impl>(std::move(loaded.graph),
-                                                     std::move(loaded.warnings), options));
+    return Model(std::make_shared<const Model::Impl>(std::move(loaded), options));
   } catch (Error& error) {
     throw error.in_file(file);
   }
@@ -47,15 +46,18 @@ Model make(LoadedModel loaded, const LoadOptions& options, const std::string& fi
 
 }  // namespace
 
-Model::Impl::Impl(std::unique_ptr<Graph> source, std::vector<std::string> notes,
-                  LoadOptions load_options)
-    : options(std::move(load_options)), graph(std::move(source)), warnings(std::move(notes)) {
+Model::Impl::Impl(LoadedModel loaded, LoadOptions load_options) : options(std::move(load_options)) {
   const reference::Limits limits = executable_options(1).limits;
   if (options.dynamic_time) {
-    optimize_dynamic_time(*graph, limits);
+    if (loaded.weights) loaded.weights->check_all();
+    optimize_dynamic_time(*loaded.graph, limits);
   } else {
-    optimize(*graph, limits);
+    optimize(loaded, limits);
   }
+  graph = std::move(loaded.graph);
+  warnings = std::move(loaded.warnings);
+  weights = loaded.weights ? std::move(loaded.weights) : std::make_shared<WeightStore>();
+  weights->add(*graph);
   for (size_t i = 0; i < graph->input_count(); ++i) {
     inputs.push_back(embed::tensor_info(graph->input(i)->name(), graph->input(i)->type()));
   }
@@ -67,7 +69,8 @@ Model::Impl::Impl(std::unique_ptr<Graph> source, std::vector<std::string> notes,
 ExecutableOptions Model::Impl::executable_options(int threads) const {
   return {.backend = backend_of(options.kernels),
           .threads = threads,
-          .limits = {.max_bytes = options.max_bytes, .max_iterations = options.max_iterations}};
+          .limits = {.max_bytes = options.max_bytes, .max_iterations = options.max_iterations},
+          .weights = weights};
 }
 
 const passes::StreamForm* Model::Impl::stream() const {

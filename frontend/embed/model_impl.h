@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "frontend/driver/model.h"
 #include "frontend/driver/program.h"
 #include "ir/graph.h"
 #include "passes/stream.h"
@@ -14,7 +15,7 @@
 namespace refrain {
 
 struct Model::Impl {
-  Impl(std::unique_ptr<Graph> source, std::vector<std::string> notes, LoadOptions load_options);
+  Impl(LoadedModel loaded, LoadOptions load_options);
 
   // How its graphs are prepared.
   ExecutableOptions executable_options(int threads) const;
@@ -27,6 +28,8 @@ struct Model::Impl {
   std::unique_ptr<Graph> graph;  // optimized
   std::vector<TensorInfo> inputs, outputs;
   std::vector<std::string> warnings;
+  // Of all that is prepared: each packed weight is in memory once.
+  std::shared_ptr<WeightStore> weights;
 
   // Use streaming() and states() of Model.
   mutable std::once_flag streamed;
