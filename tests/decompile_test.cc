@@ -159,6 +159,22 @@ TEST(Decompile, TypesThatTheLanguageLacks) {
   EXPECT_THAT(rounded.text, HasSubstr("# f16[T, B, 2] = cast(f32[T, B, 2])\n"));
 }
 
+TEST(Decompile, StepsAndMeansOfSequences) {
+  const Decompiled model = of_text(R"(graph @m (%x: f32[T, B, 2]) {
+  %a = constant i64[1] (0)
+  %b = constant i64[1] (-1)
+  %e = constant i64[1] (9223372036854775807)
+  %l = slice(%x, %b, %e, %a) : f32[?, B, 2]
+  %s = squeeze(%l, %a) : f32[B, 2]
+  %m = reduce_mean(%x, %a) {keep_dims = false} : f32[B, 2]
+  %y = add(%s, %m) : f32[B, 2]
+  yield "y" = %y
+}
+)");
+  EXPECT_TRUE(model.complete);
+  EXPECT_THAT(model.text, HasSubstr("y = last(x) + mean(x, over = time)\n"));
+}
+
 // One equation a thousand terms deep would be nothing to read, and recursion to nowhere.
 TEST(Decompile, LongChainsAreCutIntoEquations) {
   std::string text = R"(graph @chain (%x: f32[T, B, 2], %h0: f32[B, 2]) {

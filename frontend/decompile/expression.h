@@ -49,6 +49,8 @@ struct Expression {
 
 Expr variable(std::string name, int64_t width, bool over_time);
 Expr number(double value);
+// Stands behind the name of a function that goes over all steps, `mean(x, over = time)`.
+inline constexpr const char* kOverTime = "@time";
 Expr call(std::string function, std::vector<Expr> arguments, int64_t width);
 
 // Makes expressions of parts of tensors and of expressions, the same one for the same part, so that

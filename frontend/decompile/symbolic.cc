@@ -10,6 +10,17 @@ namespace {
 
 using Kind = Axis::Kind;
 
+// No sequence is as long: what ONNX's exporters write for the end of an axis is more.
+constexpr int64_t kNoExtent = int64_t{1} << 30;
+
+// A function of all steps.
+Expr time_call(const std::string& function, const Expr& e) {
+  const bool reduces = function != "last" && function != "first";
+  Expr result = call(reduces ? function + kOverTime : function, {e}, e->width);
+  result->over_time = false;
+  return result;
+}
+
 // The language's name of an element-wise op; null if it has none.
 const char* function_of(Op op) {
   switch (op) {
@@ -296,12 +307,7 @@ std::optional<Symbolic> Evaluation::gather(const Node& node) {
   Symbolic result = data;
   if (data.axes[place].kind == Kind::time) {
     if (index != 0 && index != -1) return std::nullopt;
-    for (Expr& part : result.parts) {
-      const bool over_time = part->over_time;
-      part = call(index == 0 ? "first" : "last", {part}, part->width);
-      part->over_time = false;
-      if (!over_time) return std::nullopt;
-    }
+    for (Expr& part : result.parts) part = time_call(index == 0 ? "first" : "last", part);
   } else if (data.axes[place].kind == Kind::part) {
     const int64_t begin = index < 0 ? index + data.axes[place].extent : index;
     std::optional<Symbolic> one = cut(data, place, begin, begin + 1);
@@ -326,13 +332,22 @@ std::optional<Symbolic> Evaluation::reduce(const Node& node) {
   if (x.constant || axes.size() != 1) return std::nullopt;
   const auto axis =
       static_cast<size_t>(axes[0] < 0 ? axes[0] + static_cast<int64_t>(x.axes.size()) : axes[0]);
-  if (axis >= x.axes.size() || x.axes[axis].kind != Kind::feature) return std::nullopt;
+  if (axis >= x.axes.size()) return std::nullopt;
+  const bool over_time = x.axes[axis].kind == Kind::time && !soft;
+  if (x.axes[axis].kind != Kind::feature && !over_time) return std::nullopt;
   const char* function = node.op() == Op::reduce_mean  ? "mean"
                          : node.op() == Op::reduce_sum ? "sum"
                          : node.op() == Op::reduce_max ? "max"
                          : node.op() == Op::reduce_min ? "min"
                                                        : name(node.op()).data();
   Symbolic result{x.axes, {}, nullptr};
+  if (over_time) {
+    for (const Expr& part : x.parts) result.parts.push_back(time_call(function, part));
+    result.axes[axis] = {Kind::part, 1};
+    if (!node.flag(AttributeName::keep_dims))
+      result.axes.erase(result.axes.begin() + static_cast<ptrdiff_t>(axis));
+    return result;
+  }
   for (const Expr& part : x.parts) {
     result.parts.push_back(call(function, {part}, soft ? part->width : 0));
   }
@@ -391,6 +406,17 @@ bool Evaluation::evaluate(const Node& node) {
       }
       const auto rank = static_cast<int64_t>(x.axes.size());
       const int64_t axis = (*axes)[0] < 0 ? (*axes)[0] + rank : (*axes)[0];
+      if (x.axes[static_cast<size_t>(axis)].kind == Kind::time) {
+        // One step at either end.
+        const bool last = (*begins)[0] == -1 && (*ends)[0] > kNoExtent,
+                   first = (*begins)[0] == 0 && (*ends)[0] == 1;
+        if (!last && !first) break;
+        result = Symbolic{x.axes, {}, nullptr};
+        result->axes[static_cast<size_t>(axis)] = {Kind::part, 1};
+        for (const Expr& part : x.parts)
+          result->parts.push_back(time_call(last ? "last" : "first", part));
+        break;
+      }
       const int64_t extent = x.axes[static_cast<size_t>(axis)].extent;
       const auto bound = [&](int64_t at) {
         return std::clamp<int64_t>(at < 0 ? at + extent : at, 0, extent);

@@ -127,6 +127,9 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
   std::string inner;
   for (const Expr& argument : e->arguments)
     inner += (inner.empty() ? "" : ", ") + print(argument, 0, false);
+  if (f.ends_with(kOverTime)) {
+    return f.substr(0, f.find('@')) + "(" + inner + ", over = time)";
+  }
   return f + "(" + inner + ")";
 }
 
