@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "frontend/equations/cell_shapes.h"
 #include "ir/clone.h"
 #include "ir/control.h"
 
@@ -10,7 +11,7 @@ namespace {
 
 using Kind = Expression::Kind;
 
-constexpr size_t kMaxStates = 256, kMaxSizes = 64;
+constexpr size_t kMaxStates = 256;
 
 std::set<std::string> targets_of(const Cell& cell) {
   std::set<std::string> targets;
@@ -18,84 +19,6 @@ std::set<std::string> targets_of(const Cell& cell) {
     for (const Name& target : equation.targets) targets.insert(target.text);
   }
   return targets;
-}
-
-// Names in a size that are no constants: the cell's own sizes.
-void collect_sizes(const Expression& expression, const std::map<std::string, Operand>& constants,
-                   std::vector<std::string>& sizes) {
-  if (expression.kind == Kind::name && !constants.contains(expression.text) &&
-      std::find(sizes.begin(), sizes.end(), expression.text) == sizes.end()) {
-    if (sizes.size() == kMaxSizes) fail(expression.range, "a cell of too many sizes");
-    sizes.push_back(expression.text);
-  }
-  for (const ExpressionPtr& operand : expression.operands) {
-    if (operand) collect_sizes(*operand, constants, sizes);
-  }
-}
-
-std::string open_shape(const Extents& extents, const std::optional<Features>& features) {
-  if (!features) return "unknown";
-  std::string text = "[";
-  for (size_t i = 0; i < features->size(); ++i) {
-    const auto value = extents.value((*features)[i]);
-    text += (i > 0 ? ", " : "") + (value ? std::to_string(*value) : "?");
-  }
-  return text + "]";
-}
-
-// The shapes of a cell's parameters and states at one use.
-struct CellShapes {
-  std::map<std::string, std::vector<int64_t>> parameters;
-  std::vector<std::vector<int64_t>> states;
-  std::map<std::string, double> sizes;
-};
-
-// A parameter with a name of its own in the file, or a part of a tensor there.
-struct Declared {
-  const ParameterSyntax* syntax;
-  size_t part;
-};
-
-std::map<std::string, Declared> declarations(const Cell& cell) {
-  std::map<std::string, Declared> result;
-  for (const ParameterSyntax& parameter : cell.parameters) {
-    for (size_t i = 0; i < parameter.names.size(); ++i) {
-      const Name& name = parameter.names[i];
-      if (!result.emplace(name.text, Declared{&parameter, i}).second) {
-        fail(name.range, "'" + name.text + "' is declared twice");
-      }
-    }
-  }
-  return result;
-}
-
-// A request for a parameter of the cell, without its shape.
-ParameterRequest request_of(const CellUse& use, const std::map<std::string, Declared>& declared,
-                            const std::string& name) {
-  ParameterRequest request;
-  request.shown = name;
-  const std::string own_suffix = use.suffix();
-  const auto at = declared.find(name);
-  if (at == declared.end() || !at->second.syntax->file_name) {
-    request.names = {joined(use.prefix, name) + own_suffix};
-    return request;
-  }
-  request.part = at->second.part;
-  request.parts = at->second.syntax->names.size();
-  const std::string& pattern = at->second.syntax->file_name->text;
-  const size_t hole = pattern.find("{}");
-  if (hole == std::string::npos) {
-    request.names = {joined(use.prefix, pattern) + own_suffix};
-    return request;
-  }
-  const auto with = [&](const std::string& layer) {
-    return joined(use.prefix, pattern.substr(0, hole) + layer + pattern.substr(hole + 2));
-  };
-  const std::string layer =
-      (use.layer.empty() ? "_l0" : use.layer) + (use.backward ? "_reverse" : "");
-  request.names = {with(layer)};
-  if (!use.numbered) request.names.push_back(with(""));
-  return request;
 }
 
 class CellRun {
@@ -114,7 +37,8 @@ class CellRun {
 
   ScanResults run() {
     check();
-    infer();
+    shapes_ = infer_shapes(
+        {context_, use_, inputs_, feedback_ != nullptr, declared_, targets_, constants_});
     build_body();
     return add_scan();
   }
@@ -226,139 +150,6 @@ class CellRun {
 
   size_t text_size() const {
     return cell_.equations.empty() ? 0 : cell_.equations.back().range.end - cell_.range.begin;
-  }
-
-  // --- shapes ---
-
-  void infer() {
-    std::map<std::string, double> constants;
-    for (const auto& [name, value] : constants_) {
-      if (const auto* number = std::get_if<double>(&value)) constants[name] = *number;
-    }
-    CellInference inference(cell_, constants);
-    Extents& extents = inference.extents();
-    std::vector<std::string> sizes;
-    for (const State& state : cell_.states) {
-      if (!state.size) continue;
-      for (const ExpressionPtr& size : *state.size) collect_sizes(*size, constants_, sizes);
-    }
-    if (use_.sizes.size() > sizes.size() && !use_.sizes.empty()) {
-      fail(use_.range, "cell '" + cell_.name.text + "' has " + std::to_string(sizes.size()) +
-                           " open sizes, and here are " + std::to_string(use_.sizes.size()));
-    }
-    for (size_t i = 0; i < sizes.size(); ++i) {
-      inference.set_size(sizes[i],
-                         i < use_.sizes.size() ? extents.constant(use_.sizes[i]) : extents.fresh());
-    }
-    const auto features_of = [&](const Tensored& x) {
-      Features features;
-      const Shape shape = x.features();
-      for (Dim dim : shape.dims()) {
-        features.push_back(dim.is_constant() ? extents.constant(dim.extent()) : extents.fresh());
-      }
-      return features;
-    };
-    for (size_t i = 0; i < cell_.inputs.size(); ++i) {
-      inference.set(cell_.inputs[i].text,
-                    {feedback_ ? Features{} : features_of(inputs_.scanned[i]), false});
-    }
-    for (size_t i = 0; i < cell_.given.size(); ++i) {
-      inference.set(cell_.given[i].text, {features_of(inputs_.given[i]), inputs_.given[i].time});
-    }
-    std::vector<Features> states;
-    for (size_t i = 0; i < cell_.states.size(); ++i) {
-      Features features;
-      if (cell_.states[i].size) {
-        for (const ExpressionPtr& size : *cell_.states[i].size) {
-          features.push_back(inference.extent(*size));
-        }
-      } else if (!inputs_.initial.empty()) {
-        features = features_of(inputs_.initial[i]);
-      } else {
-        features.push_back(extents.fresh());
-      }
-      if (!inputs_.initial.empty()) {
-        const Features given = features_of(inputs_.initial[i]);
-        for (size_t k = 0; given.size() == features.size() && k < given.size(); ++k) {
-          extents.unify(features[k], given[k]);
-        }
-      }
-      inference.set(cell_.states[i].name.text, {features, false});
-      states.push_back(std::move(features));
-    }
-    std::vector<std::pair<std::string, Features>> declared;
-    for (const ParameterSyntax& parameter : cell_.parameters) {
-      if (!parameter.type) continue;
-      Features features;
-      for (const Axis& axis : parameter.type->axes) {
-        if (axis.extent) {
-          features.push_back(inference.extent(*axis.extent));
-        } else {
-          Expression name;
-          name.kind = Kind::name;
-          name.text = axis.name.text;
-          features.push_back(inference.extent(name));
-        }
-      }
-      inference.set(parameter.names[0].text, {features, false});
-      declared.emplace_back(parameter.names[0].text, std::move(features));
-    }
-    inference.set_known([&](const std::string& name) {
-      const ParameterRequest request = request_of(use_, declared_, name);
-      return context_.parameters.shape(request.names, request.parts);
-    });
-    inference.run();
-
-    for (size_t i = 0; i < states.size(); ++i) {
-      const auto shape = known(extents, states[i]);
-      if (!shape) {
-        const std::string& name = cell_.states[i].name.text;
-        fail(use_.range, "the size of state '" + name + "' is not known",
-             sizes.empty() ? "write it in the cell's first line: " + name + "[64]"
-                           : "write it here: " + cell_.name.text + "(64)");
-      }
-      shapes_.states.push_back(*shape);
-    }
-    for (auto& [name, features] : declared) {
-      if (const auto shape = known(extents, features)) shapes_.parameters[name] = *shape;
-    }
-    for (const auto& [name, parameter] : inference.parameters()) {
-      const auto shape = parameter.features ? known(extents, *parameter.features) : std::nullopt;
-      if (shape) {
-        shapes_.parameters[name] = *shape;
-      } else if (!targets_.contains(name) && !is_function(name)) {
-        context_.add({parameter.first_use,
-                      "the shape of '" + name + "' does not follow from the equations: " +
-                          open_shape(extents, parameter.features),
-                      "declare it: param " + name + ": f32[...]"});
-        shapes_failed_ = true;
-      }
-    }
-    for (const std::string& size : sizes) {
-      Expression name;
-      name.kind = Kind::name;
-      name.text = size;
-      if (const auto value = extents.value(inference.extent(name))) {
-        shapes_.sizes[size] = static_cast<double>(*value);
-      }
-    }
-    if (shapes_failed_) throw Poisoned{};
-  }
-
-  static bool is_function(const std::string& name) {
-    const auto& known = function_names();
-    return std::find(known.begin(), known.end(), name) != known.end();
-  }
-
-  static std::optional<std::vector<int64_t>> known(const Extents& extents,
-                                                   const Features& features) {
-    std::vector<int64_t> shape;
-    for (const Extents::Id id : features) {
-      const auto value = extents.value(id);
-      if (!value) return std::nullopt;
-      shape.push_back(*value);
-    }
-    return shape;
   }
 
   // --- the body ---
@@ -630,7 +421,6 @@ class CellRun {
   std::set<std::string> targets_;             // of all equations
   std::map<std::string, Operand> constants_;  // that the cell sees
   CellShapes shapes_;
-  bool shapes_failed_ = false;
   // Some value with a batch axis, if there is one, outside and in the body.
   Tensored like_, inner_like_;
   std::vector<Tensored> initial_;

@@ -1,8 +1,6 @@
 #include "frontend/equations/parser.h"
 
-#include <algorithm>
-#include <charconv>
-#include <cmath>
+#include "frontend/equations/expression_parser.h"
 
 namespace refrain::equations {
 namespace {
@@ -12,10 +10,10 @@ using Kind = Expression::Kind;
 const std::vector<std::string> kStatements = {"model", "weights", "const", "input",
                                               "param", "cell",    "output"};
 
-class Parser {
+class Parser : private ExpressionParser {
  public:
   Parser(const Source& source, std::vector<Problem>& problems)
-      : problems_(problems), tokens_(tokenize(source, problems).tokens) {}
+      : ExpressionParser(tokenize(source, problems).tokens), problems_(problems) {}
 
   Program run() {
     Program program;
@@ -31,47 +29,6 @@ class Parser {
   }
 
  private:
-  // --- tokens ---
-
-  const Token& peek(size_t ahead = 0) const {
-    return tokens_[std::min(next_ + ahead, tokens_.size() - 1)];
-  }
-  const Token& take() {
-    const Token& token = peek();
-    if (next_ + 1 < tokens_.size()) ++next_;
-    return token;
-  }
-  bool at(TokenKind kind) const { return peek().kind == kind; }
-  bool at(std::string_view text, size_t ahead = 0) const {
-    const Token& token = peek(ahead);
-    return (token.kind == TokenKind::symbol || token.kind == TokenKind::name) && token.text == text;
-  }
-  bool accept(std::string_view text) {
-    if (!at(text)) return false;
-    take();
-    return true;
-  }
-  [[noreturn]] void unexpected(const std::string& expected) const {
-    fail(peek().range, "unexpected " + describe(peek()), "expected " + expected);
-  }
-  const Token& expect(std::string_view text, const char* where = "") {
-    if (!at(text)) unexpected("'" + std::string(text) + "'" + where);
-    return take();
-  }
-  Name name(const char* what) {
-    if (!at(TokenKind::name)) unexpected(what);
-    const Token& token = take();
-    return {std::string(token.text), token.range};
-  }
-  Name string(const char* what) {
-    if (!at(TokenKind::string)) unexpected(what);
-    const Token& token = take();
-    return {std::string(token.text), token.range};
-  }
-  Range since(Range begin) const {
-    const Range last = tokens_[next_ > 0 ? next_ - 1 : 0].range;
-    return join(begin, last);
-  }
   void end_statement() {
     if (!at(TokenKind::newline)) {
       const bool scan = at("from") || at("given") || at("over") || at("reverse");
@@ -82,7 +39,7 @@ class Parser {
 
   // Goes on behind the statement, its block included.
   void recover() {
-    depth_ = 0;
+    surface();
     while (!at(TokenKind::end) && !at(TokenKind::newline)) take();
     if (at(TokenKind::newline)) take();
     if (!in_cell_ && at(TokenKind::indent)) {
@@ -444,211 +401,7 @@ class Parser {
     return result;
   }
 
-  // --- expressions ---
-
-  // Counts how deep the parser is in itself.
-  struct Nesting {
-    Nesting(Parser& in, Range range) : parser(in) {
-      // Each of these levels is several functions deep.
-      if (++parser.depth_ > kMaxDepth / 2) fail(range, "nested too deeply");
-    }
-    ~Nesting() { --parser.depth_; }
-    Nesting(const Nesting&) = delete;
-    Nesting& operator=(const Nesting&) = delete;
-    Parser& parser;
-  };
-
-  static ExpressionPtr make(Kind kind, Range range) {
-    auto result = std::make_unique<Expression>();
-    result->kind = kind;
-    result->range = range;
-    return result;
-  }
-
-  // Chains of operators are deep trees, too.
-  static ExpressionPtr checked(ExpressionPtr tree) {
-    const auto deeper = [&](const ExpressionPtr& child) {
-      if (child) tree->depth = std::max(tree->depth, child->depth + 1);
-    };
-    for (const ExpressionPtr& operand : tree->operands) deeper(operand);
-    for (const Argument& argument : tree->arguments) deeper(argument.value);
-    if (tree->depth > kMaxDepth) fail(tree->range, "an expression of too many parts");
-    return tree;
-  }
-
-  ExpressionPtr binary(ExpressionPtr left, const Token& token, ExpressionPtr right) {
-    ExpressionPtr result = make(Kind::binary, join(left->range, right->range));
-    result->text = token.text;
-    result->operator_range = token.range;
-    result->operands.push_back(std::move(left));
-    result->operands.push_back(std::move(right));
-    return checked(std::move(result));
-  }
-
-  ExpressionPtr expression() {
-    const Nesting nesting(*this, peek().range);
-    ExpressionPtr left = sum();
-    if (at("==") || at("<") || at("<=") || at(">") || at(">=")) {
-      const Token token = take();
-      left = binary(std::move(left), token, sum());
-    }
-    return left;
-  }
-
-  ExpressionPtr sum() {
-    ExpressionPtr left = term();
-    while (at("+") || at("-")) {
-      const Token token = take();
-      left = binary(std::move(left), token, term());
-    }
-    return left;
-  }
-
-  ExpressionPtr term() {
-    ExpressionPtr left = factor();
-    while (at("*") || at("/")) {
-      const Token token = take();
-      left = binary(std::move(left), token, factor());
-    }
-    return left;
-  }
-
-  ExpressionPtr factor() {
-    if (!at("-")) return product();
-    const Nesting nesting(*this, peek().range);
-    const Range begin = take().range;
-    ExpressionPtr operand = factor();
-    ExpressionPtr result = make(Kind::negate, join(begin, operand->range));
-    result->operands.push_back(std::move(operand));
-    return checked(std::move(result));
-  }
-
-  ExpressionPtr product() {
-    ExpressionPtr left = power();
-    while (at("·")) {
-      const Token token = take();
-      left = binary(std::move(left), token, power());
-    }
-    return left;
-  }
-
-  ExpressionPtr power() {
-    ExpressionPtr left = postfix();
-    if (!at("^")) return left;
-    const Nesting nesting(*this, peek().range);
-    const Token token = take();
-    return binary(std::move(left), token, factor());
-  }
-
-  ExpressionPtr postfix() {
-    ExpressionPtr result = primary();
-    while (at("[")) {
-      const Nesting nesting(*this, peek().range);
-      take();
-      ExpressionPtr slice = make(Kind::index, result->range);
-      slice->operands.push_back(std::move(result));
-      const bool leading_dots = accept("..");
-      if (leading_dots) expect(",", " and the features, x[.., 0:8] for example");
-      ExpressionPtr first = at(":") ? nullptr : expression();
-      if (accept(":")) {
-        slice->kind = Kind::slice;
-        slice->operands.push_back(std::move(first));
-        slice->operands.push_back(at("]") || at(",") ? nullptr : expression());
-      } else {
-        slice->operands.push_back(std::move(first));
-      }
-      if (!leading_dots && accept(",")) {
-        expect("..");
-        slice->over_time = true;
-      }
-      expect("]");
-      slice->range = since(slice->range);
-      result = checked(std::move(slice));
-    }
-    return result;
-  }
-
-  std::vector<Argument> arguments() {
-    std::vector<Argument> result;
-    while (!accept(")")) {
-      Argument argument;
-      if (at(TokenKind::name) && at("=", 1)) {
-        argument.name = name("an argument");
-        take();
-      }
-      argument.value = expression();
-      result.push_back(std::move(argument));
-      if (!at(")")) expect(",", " or ')'");
-    }
-    return result;
-  }
-
-  ExpressionPtr primary() {
-    const Token token = peek();
-    switch (token.kind) {
-      case TokenKind::number:
-        return number();
-      case TokenKind::string: {
-        take();
-        ExpressionPtr result = make(Kind::string, token.range);
-        result->text = token.text;
-        return result;
-      }
-      case TokenKind::name: {
-        take();
-        ExpressionPtr result = make(Kind::name, token.range);
-        result->text = token.text;
-        result->operator_range = token.range;
-        if (accept("(")) {
-          result->kind = Kind::call;
-          result->arguments = arguments();
-          result->range = since(token.range);
-        }
-        return checked(std::move(result));
-      }
-      default:
-        break;
-    }
-    if (accept("(")) {
-      ExpressionPtr first = expression();
-      if (!at(",")) {
-        expect(")", " or ','");
-        return first;
-      }
-      ExpressionPtr result = make(Kind::tuple, token.range);
-      result->operands.push_back(std::move(first));
-      while (accept(",")) result->operands.push_back(expression());
-      expect(")", " or ','");
-      result->range = since(token.range);
-      return checked(std::move(result));
-    }
-    if (accept("[")) {
-      ExpressionPtr result = make(Kind::concat, token.range);
-      do {
-        result->operands.push_back(expression());
-      } while (accept(","));
-      expect("]", " or ','");
-      result->range = since(token.range);
-      return checked(std::move(result));
-    }
-    unexpected("an expression");
-  }
-
-  ExpressionPtr number() {
-    const Token& token = take();
-    ExpressionPtr result = make(Kind::number, token.range);
-    const char* const end = token.text.data() + token.text.size();
-    const auto [read, error] = std::from_chars(token.text.data(), end, result->number);
-    if (error != std::errc() || read != end || !std::isfinite(result->number)) {
-      fail(token.range, "this number is out of range", "expected less than 1.8e308");
-    }
-    return result;
-  }
-
   std::vector<Problem>& problems_;
-  std::vector<Token> tokens_;
-  size_t next_ = 0;
-  int depth_ = 0;
   bool in_cell_ = false;
 };
 
