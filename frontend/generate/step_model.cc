@@ -55,9 +55,11 @@ std::unique_ptr<StepModel> make_step_model(const Graph& model, const StepModelOp
   if (auto step = make_feedback_model(model, options, no_feedback)) return step;
   if (auto step = make_stream_model(model, options, no_stream)) return step;
   throw Error(
-      "symbols cannot be generated from this model: it is no decoder that feeds its choice "
+      "symbols cannot be generated from this model: it is no decoder that feeds its likeliest "
+      "symbol "
       "back (" +
-      no_feedback + "), and does not score the next symbol step by step (" + no_stream + ")");
+      no_feedback + "), and does not score the next symbol step by step (" + no_stream +
+      "); one that samples or searches by itself is only to be run");
 }
 
 }  // namespace refrain::generate
