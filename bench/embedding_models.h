@@ -73,8 +73,10 @@ class LstmKernel {
                      {20, 18, 20}};
     const std::vector<float> w = numbers(4 * hidden * inputs), r = numbers(4 * hidden * hidden);
     stage.products = {
-        {{Stream::Kind::rows, 0, inputs, inputs, 0}, inputs, {w.data(), 4 * hidden, hidden}},
-        {{Stream::Kind::state, 0}, hidden, {r.data(), 4 * hidden, hidden}}};
+        {{Stream::Kind::rows, 0, inputs, inputs, 0},
+         inputs,
+         weight_terms(4, w.data(), 4 * hidden, hidden)},
+        {{Stream::Kind::state, 0}, hidden, weight_terms(4, r.data(), 4 * hidden, hidden)}};
     for (int64_t g = 0; g < 4; ++g)
       stage.inputs.push_back({Stream::Kind::units, 1, 0, 0, g * hidden});
     stage.inputs.push_back({Stream::Kind::state, 1});

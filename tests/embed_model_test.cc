@@ -70,6 +70,20 @@ TEST(EmbedModel, ReadsTextFromMemoryAndFiles) {
   std::filesystem::remove(path);
 }
 
+TEST(EmbedModel, ReadsEquationsFromMemory) {
+  const Model model = load_bytes(R"(model simple
+weights uniform(seed = 1)
+input x: f32[T, B, 3]
+
+cell simple(x, h[4]):
+  h = tanh(W·[h, x] + b)
+
+y = scan simple over x
+output y
+)");
+  EXPECT_EQ(model.outputs()[0].name, "y");
+}
+
 TEST(EmbedModel, RefusesWhatIsNoModel) {
   EXPECT_THAT(error_of([] { Model::load("/no/such/file.onnx"); }),
               HasSubstr("/no/such/file.onnx: no such file"));

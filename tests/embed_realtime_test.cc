@@ -44,7 +44,9 @@ void expect_silent(Session& session, const F& before_step) {
 TEST(EmbedRealtime, AMillionStepsCallNothing) {
   Session session = prepared();
   const std::span<float> x = session.input("x").data<float>();
-  expect_silent(session, [&](int i) { x[static_cast<size_t>(i) % x.size()] = std::sin(0.1f * static_cast<float>(i)); });
+  expect_silent(session, [&](int i) {
+    x[static_cast<size_t>(i) % x.size()] = std::sin(0.1f * static_cast<float>(i));
+  });
   EXPECT_NE(system_calls_of([&] {
               for (int i = 0; i < 1000; ++i) session.step();
             }),

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "frontend/driver/model.h"
+#include "frontend/embed/model_impl.h"
 #include "support/cases.h"
 #include "support/compare.h"
 #include "support/embed_models.h"
@@ -170,6 +171,18 @@ TEST(EmbedSession, ForksGoTheirOwnWay) {
   expect_close(fork.output("y"), step_of(sequence.expected.at("y"), 5));
   expect_close(fork.read_state("c0"), sequence.expected.at("cn"));
   EXPECT_NE(std::memcmp(session.state("h0").raw(), fork.state("h0").raw(), 20), 0);
+}
+
+TEST(EmbedSession, SessionsShareTheirWeights) {
+  const Model model = load(lstm_model(16, 32));
+  Session first(model);
+  first.prepare_step();
+  const int64_t packed = model.impl()->weights->statistics().packed_bytes;
+  EXPECT_GT(packed, 0);
+  const Session fork = first.fork();
+  Session second(model);
+  second.prepare_step();
+  EXPECT_EQ(model.impl()->weights->statistics().packed_bytes, packed);
 }
 
 TEST(EmbedSession, NonCausalModelsRefuseStepsAndRunInBlocks) {

@@ -40,11 +40,14 @@ bool holds_text_form(std::istream& in) {
   return false;
 }
 
+// Bytes that tell what a file is.
+constexpr size_t kBeginning = 4096;
+
 // True if the file begins with a statement of the description language. Only for files that do not
 // call themselves .onnx, which may begin with any bytes.
 bool holds_equations(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  std::string beginning(4096, '\0');
+  std::string beginning(kBeginning, '\0');
   in.read(beginning.data(), static_cast<std::streamsize>(beginning.size()));
   beginning.resize(static_cast<size_t>(in.gcount()));
   return equations::looks_like_equations(beginning);
@@ -93,6 +96,13 @@ LoadedModel load_model_bytes(std::string_view bytes, const std::string& name, in
   ViewBuffer buffer(bytes);
   std::istream in(&buffer);
   if (holds_text_form(in)) return {parse(bytes, name), {}, nullptr, {}};
+  // No ONNX model begins with one of the language's words.
+  if (equations::looks_like_equations(bytes.substr(0, kBeginning))) {
+    return {equations::load(name, std::string(bytes), {.folder = {}, .max_bytes = max_bytes}),
+            {},
+            nullptr,
+            {}};
+  }
   onnx_import::Imported imported = onnx_import::import_bytes(bytes, name, {.max_bytes = max_bytes});
   return {std::move(imported.graph), std::move(imported.warnings), nullptr, {}};
 }

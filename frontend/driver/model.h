@@ -33,8 +33,9 @@ struct LoadedModel {
 // but support is missing.
 LoadedModel load_model(const std::string& path, int64_t max_bytes = kDefaultMaxBytes);
 
-// The same from memory, which isn't needed afterwards; `name` stands for the file in messages. What
-// refers to other files is refused.
+// The same from memory, which isn't needed afterwards; `name` stands for the file in messages.
+// External data of ONNX models is refused; weights of equations are looked for in the working
+// directory.
 LoadedModel load_model_bytes(std::string_view bytes, const std::string& name,
                              int64_t max_bytes = kDefaultMaxBytes);
 

@@ -88,6 +88,7 @@ class Compiler {
     if (made_->steps) make_steps();
     bind_shapes();
     lower();
+    if (made_->options.backend != Backend::reference) share_weights();
     list_ports();
     return made_;
   }
@@ -133,7 +134,9 @@ class Compiler {
       made_->fixed.emplace_back(i, tensor);
     }
     // Branches that these decide go, and what they hid is seen.
-    if (!made_->fixed.empty()) optimize(graph(), made_->options.limits);
+    if (made_->fixed.empty()) return;
+    optimize(graph(), made_->options.limits);
+    made_->options.weights->check_absent(graph());  // what passes have computed with
   }
 
   void make_steps() {
@@ -262,6 +265,30 @@ class Compiler {
       made_->why += "; " + input_called(graph().input(i)->name()) +
                     " decides shapes, branches or numbers of steps: give it a value in the setup";
     }
+  }
+
+  // Weights that only came to be here (a fixed value took a branch, whose gates were fused) have a
+  // store of this form's own, for its sessions: in the model's they would stay as long as that.
+  void share_weights() {
+    constexpr int64_t kWorthSharing = 4096;  // bytes
+    WeightStore& shared = *made_->options.weights;
+    std::vector<const Region*> regions = {&graph().body()};
+    bool new_ones = false;
+    while (!regions.empty() && !new_ones) {
+      const Region& region = *regions.back();
+      regions.pop_back();
+      for (const Node* node = region.first(); node; node = node->next()) {
+        for (size_t i = 0; i < node->region_count(); ++i) regions.push_back(&node->region(i));
+        if (node->op() != Op::constant) continue;
+        const TensorPtr tensor = constant_tensor(node->result());
+        const auto bytes = static_cast<size_t>(tensor->bytes());
+        new_ones |= tensor->bytes() >= kWorthSharing && !shared.find(tensor->raw(), bytes);
+      }
+    }
+    if (!new_ones) return;
+    shared.check_all();  // the other one has no checksums
+    made_->options.weights = std::make_shared<WeightStore>();
+    made_->options.weights->add(graph());
   }
 
   void list_ports() {

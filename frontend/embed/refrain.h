@@ -261,7 +261,8 @@ class REFRAIN_API Model {
   // Error with the file, and the node and operator if it is one of them.
   static Model load(const std::string& path, const LoadOptions& options = {});
   // The same from memory, which is not needed any more afterwards. `name` stands for the file in
-  // messages. What refers to other files (weights beside the model) is refused.
+  // messages. External data of ONNX models is refused; weights of equations are looked for
+  // in the working directory.
   static Model from_memory(std::span<const std::byte> bytes, const LoadOptions& options = {},
                            const std::string& name = "memory");
 
