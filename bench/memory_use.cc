@@ -1,10 +1,11 @@
 // What a process holds that runs one model.
 //
 // usage: memory_use MODEL STEPS [--whole N]
-//            Loads the model, prepares it for one step of time with our own kernels (and with
-//            --whole for N steps too), runs STEPS runs, and prints JSON: {constant_bytes, load_us,
-//            prepare_us, start, loaded, prepared, run, peak}; of the last five, each the bytes of
-//            memory that are resident by then: own (anonymous) and of files (mapped)
+//            Loads the model, prepares it as a stream for one step of time with our own kernels
+//            (and with --whole for sequences of N steps too), runs STEPS runs, and prints JSON:
+//            {constant_bytes, load_us, prepare_us, start, loaded, prepared, run, peak}; of the last
+//            five, each the bytes of memory that are resident by then: own (anonymous) and of files
+//            (mapped)
 #include <fmt/core.h>
 #include <malloc.h>
 
@@ -20,6 +21,7 @@
 #include "frontend/driver/model.h"
 #include "frontend/driver/random_inputs.h"
 #include "ir/error.h"
+#include "passes/stream.h"
 #include "passes/time_symbols.h"
 
 namespace refrain {
@@ -86,10 +88,12 @@ int measure(const std::string& path, int64_t steps, int64_t whole) {
   }
   std::vector<std::pair<std::vector<RuntimeValue>, Preparation>> prepared;
   begin = Clock::now();
+  const passes::StreamForm stream = passes::make_stream(*model.graph);
   for (const int64_t time : {int64_t{1}, whole}) {
     if (time == 0) continue;
-    std::vector<RuntimeValue> inputs = inputs_for(*model.graph, time);
-    Preparation preparation = prepare(*model.graph, inputs, options);
+    const Graph& graph = time == 1 ? *stream.graph : *model.graph;
+    std::vector<RuntimeValue> inputs = inputs_for(graph, time);
+    Preparation preparation = prepare(graph, inputs, options);
     if (!preparation.program) throw Error("can't prepare the model: " + preparation.why);
     prepared.emplace_back(std::move(inputs), std::move(preparation));
     if (time == 1) result["prepare_us"] = since(begin);
