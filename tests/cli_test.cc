@@ -505,7 +505,7 @@ TEST_F(Verify, WhatIsMissingOrTooMuchFails) {
   };
   why(folder_ / "nowhere", "no such folder");
   fs::create_directories(folder_ / "hollow");
-  why(folder_ / "hollow", "no model.onnx");
+  why(folder_ / "hollow", "no model.onnx and no hollow.rfn");
   const std::string path = make_case("case", "Neg", floats({-1, -2}));
   write_tensor(path + "/test_data_set_0/output_0", floats({-1, -2, -3}));
   why(path, "expected f32[3], found f32[2]");

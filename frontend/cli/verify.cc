@@ -66,8 +66,8 @@ int verify(const Options& options) {
 }
 
 constexpr const char* kFooter = R"(
-CASE is a folder with model.onnx and test_data_set_K/input_I.pb and output_I.pb, which go
-by order to the model's inputs and outputs. If it has sequence.json ({"state_in": NAME,
+CASE is a folder with model.onnx (or NAME.rfn, where NAME is the folder's name) and
+test_data_set_K/input_I.pb and output_I.pb, which go by order to the model's inputs and outputs. If it has sequence.json ({"state_in": NAME,
 "state_out": NAME}) and sequence/step_KKK/ as well, these steps run one after the other, each with
 the state that the one before gave.
 

@@ -141,8 +141,10 @@ class CaseRunner {
  private:
   static Executable load(const fs::path& folder, const CaseOptions& options) {
     if (!fs::is_directory(folder)) throw Error("no such folder");
-    const fs::path model = folder / "model.onnx";
-    if (!fs::exists(model)) throw Error("no model.onnx in the folder");
+    const std::string equations = case_name(folder.string()) + ".rfn";
+    fs::path model = folder / "model.onnx";
+    if (!fs::exists(model)) model = folder / equations;
+    if (!fs::exists(model)) throw Error("no model.onnx and no " + equations + " in the folder");
     LoadedModel loaded = load_model(model.string(), options.max_file_bytes);
     if (options.optimize) optimize(*loaded.graph, options.limits);
     // An input that only lends its element type may have any shape: those of ONNX's own CastLike

@@ -1,7 +1,7 @@
 // A case: a model with inputs and the outputs that it must give, in the layout of ONNX's backend
 // tests.
 //
-//   CASE/model.onnx
+//   CASE/model.onnx, or CASE/CASE.rfn
 //   CASE/test_data_set_K/input_I.pb, output_I.pb     K and I from 0, in order of the model's inputs
 //
 // and, for models that carry state from step to step,
