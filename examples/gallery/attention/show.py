@@ -1,0 +1,36 @@
+#!/usr/bin/python3
+"""Draws where the decoder looks while it writes a date, attention.svg: show.py [DATE]."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import gallery
+
+sys.path.append(str(gallery.FOLDER / "dates"))
+from dates import LENGTH, SOURCE, START, TARGET, decode, encode
+
+CELL = 18
+
+
+def main():
+    written = sys.argv[1].lower() if len(sys.argv) > 1 else "the twenty first of july, 1969"
+    if not written or set(written) - set(SOURCE):
+        raise SystemExit("a date of letters, digits, commas and dots")
+    source = [[token] for token in encode(written)]
+    answer = [row[0] for row in gallery.run("dates", source=source)["text"]]
+    weights = gallery.run("attention", source=source, target=[[START]] + [[t] for t in answer[:-1]])["a"]
+    print(written, "->", decode(answer))
+    picture = gallery.Svg(40 + CELL * len(written), 34 + CELL * LENGTH)
+    for column, letter in enumerate(written):
+        picture.text(36 + CELL * (column + 0.5), 20, letter, "middle")
+    for row in range(LENGTH):
+        picture.text(16, 30 + CELL * (row + 0.75), TARGET[answer[row]], "middle")
+        for column, (weight,) in enumerate(zip(*weights[row])):
+            picture.rectangle(36 + CELL * column, 28 + CELL * row, CELL - 1, CELL - 1, gallery.COLOURS[0],
+                              max(weight, 0.04))
+    picture.write(gallery.FOLDER / "attention/attention.svg")
+
+
+if __name__ == "__main__":
+    main()
