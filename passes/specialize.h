@@ -15,8 +15,8 @@ namespace refrain::passes {
 // graph is then of no use any more.
 bool specialize(Graph& graph, const std::map<std::string, int64_t>& extents);
 
-// Gives symbols another name, or one that others have too, everywhere. The graph must not contradict
-// itself then, as where both are extents of one axis.
+// Gives symbols another name, or one that others have too, everywhere. The graph must not
+// contradict itself then, as where both are extents of one axis.
 void rename_symbols(Graph& graph, const std::map<std::string, Dim>& symbols);
 
 }  // namespace refrain::passes
