@@ -22,13 +22,14 @@ def main():
     weights = gallery.run("attention", source=source, target=[[START]] + [[t] for t in answer[:-1]])["a"]
     print(written, "->", decode(answer))
     picture = gallery.Svg(40 + CELL * len(written), 34 + CELL * LENGTH)
+    picture.rectangle(36, 28, CELL * len(written), CELL * LENGTH, "#f2f2f2")
     for column, letter in enumerate(written):
         picture.text(36 + CELL * (column + 0.5), 20, letter, "middle")
     for row in range(LENGTH):
         picture.text(16, 30 + CELL * (row + 0.75), TARGET[answer[row]], "middle")
         for column, (weight,) in enumerate(zip(*weights[row])):
-            picture.rectangle(36 + CELL * column, 28 + CELL * row, CELL - 1, CELL - 1, gallery.COLOURS[0],
-                              max(weight, 0.04))
+            if weight > 0.01:
+                picture.rectangle(36 + CELL * column, 28 + CELL * row, CELL - 1, CELL - 1, gallery.COLOURS[0], weight)
     picture.write(gallery.FOLDER / "attention/attention.svg")
 
 
