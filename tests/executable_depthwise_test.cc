@@ -9,8 +9,8 @@
 namespace refrain {
 namespace {
 
-using testing::check;
 using ::testing::AllOf;
+using testing::check;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
