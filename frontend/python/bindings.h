@@ -27,7 +27,12 @@ class WithoutGil {
   WithoutGil& operator=(const WithoutGil&) = delete;
   ~WithoutGil() {
     while (!ends_ && _Py_IsFinalizing()) pause();
-    PyEval_RestoreThread(state_);
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (...) {
+      // The interpreter ended while this thread waited: pthread_exit() unwinds to here.
+      for (;;) pause();
+    }
   }
 
  private:
