@@ -215,6 +215,15 @@ void find_fixed_batch(StreamForm& form, const std::vector<Dim>& symbols) {
         std::find(extents.begin(), extents.end(), dim.extent()) == extents.end())
       extents.push_back(dim.extent());
   }
+  // What more of the inputs have is more likely to be the rows: anything else of a state may well
+  // be independent too, with the inputs the same for all of it.
+  const auto inputs_without = [&](int64_t rows) {
+    size_t count = 0;
+    for (const Axes& options : choices(form, rows)) count += !options.empty() && !options.front();
+    return count;
+  };
+  std::stable_sort(extents.begin(), extents.end(),
+                   [&](int64_t a, int64_t b) { return inputs_without(a) < inputs_without(b); });
   size_t ways = 0;
   std::string why;
   for (const int64_t rows : extents) {

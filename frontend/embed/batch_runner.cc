@@ -60,25 +60,10 @@ BatchForm::BatchForm(const std::shared_ptr<const Model::Impl>& model, const Setu
     throw Error("streams of a batcher go step by step", "a block of 1 and no look-ahead",
                 std::to_string(setup.block) + " and " + std::to_string(setup.look_ahead));
   }
-  const std::shared_ptr<const Compiled> single = compile(model, setup, Form::batched_steps, 1);
-  const auto given = setup.symbols.find(single->batch);
-  if (given != setup.symbols.end() && given->second != 1) {
-    throw Error("wrong batch of one stream", "1", std::to_string(given->second));
-  }
-  for (const int64_t rows : sizes_up_to(max_batch)) {
-    Setup wide = setup;
-    wide.symbols[single->batch] = rows;
-    for (const Port& port : single->inputs) {
-      const auto shape = wide.shapes.find(model->inputs[port.index].name);
-      if (shape == wide.shapes.end() || !port.axes.batch_axis) continue;
-      std::vector<int64_t> extents = to_vector(shape->second);
-      extents[*port.axes.batch_axis] = rows;
-      shape->second = to_extents(extents);
-    }
-    sizes_.push_back({rows, rows == 1 ? single : compile(model, wide, Form::batched_steps, 1)});
-    const Compiled& made = *sizes_.back().compiled;
-    if (!made.prepared) throw Error("streams of this model can't run as a batch: " + made.why);
-  }
+  const std::vector<int64_t> rows = sizes_up_to(max_batch);
+  const auto compiled = compile_batches(model, setup, rows);
+  for (size_t i = 0; i < rows.size(); ++i) sizes_.push_back({rows[i], compiled[i]});
+  const Compiled* const single = compiled[0].get();
   for (size_t i = 0; i < single->inputs.size(); ++i) {
     const Port& port = single->inputs[i];
     inputs_.push_back(row_port(port.type, port.extents, port.axes.batch_axis,

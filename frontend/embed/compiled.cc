@@ -6,6 +6,7 @@
 
 #include "frontend/driver/model.h"
 #include "frontend/driver/random_inputs.h"
+#include "frontend/embed/batch_stream.h"
 #include "frontend/embed/convert.h"
 #include "ir/builder.h"
 #include "ir/clone.h"
@@ -74,22 +75,47 @@ class Compiler {
  public:
   Compiler(const std::shared_ptr<const Model::Impl>& model, const Setup& setup, Form form,
            int threads)
-      : setup_(setup), form_(form), made_(std::make_shared<Compiled>()) {
+      : setup_(setup), made_(std::make_shared<Compiled>()) {
     made_->model = model;
-    made_->steps = form != Form::sequence;
+    made_->steps = form == Form::steps;
     made_->options = model->executable_options(threads);
   }
 
   std::shared_ptr<const Compiled> run() {
+    take_model();
+    if (made_->steps) {
+      make_stream();
+      // A batch that nobody says anything of has as many rows as were traced.
+      if (stream_->traced_batch > 0) rows_ = stream_->traced_batch;
+      use_stream();
+    }
+    finish();
+    return made_;
+  }
+
+  // One row of a batch.
+  std::shared_ptr<const Compiled> run_row() {
+    take_model();
+    make_stream();
+    if (!stream_->batch) know_shapes();
+    use_stream();
+    finish();
+    const int64_t rows = symbols_.extents().at(made_->batch);
+    if (rows != 1) throw Error("wrong batch of one stream", "1", std::to_string(rows));
+    check_prepared();
+    return made_;
+  }
+
+  // Several rows of what another compiler made one of.
+  std::shared_ptr<const Compiled> run_rows(const Compiler& row) {
     check_setup();
-    made_->graph = clone_graph(*made_->model->graph);
-    check_tensors(*made_->graph);
-    fix_values();
-    if (made_->steps) make_steps();
-    bind_shapes();
-    lower();
-    if (made_->options.backend != Backend::reference) share_weights();
-    list_ports();
+    made_->options = row.made_->options;
+    made_->fixed = row.made_->fixed;
+    symbols_ = row.given_;
+    stream_ = row.stream_;
+    use_stream();
+    finish();
+    check_prepared();
     return made_;
   }
 
@@ -98,6 +124,26 @@ class Compiler {
   bool is_fixed(size_t input) const {
     return std::any_of(made_->fixed.begin(), made_->fixed.end(),
                        [&](const auto& value) { return value.first == input; });
+  }
+
+  void take_model() {
+    check_setup();
+    made_->graph = clone_graph(*made_->model->graph);
+    check_tensors(graph());
+    fix_values();
+    given_ = symbols_;
+  }
+
+  void check_prepared() const {
+    if (made_->prepared) return;
+    throw Error("streams of this model can't run as a batch: " + made_->why);
+  }
+
+  void finish() {
+    bind_shapes();
+    lower();
+    if (made_->options.backend != Backend::reference) share_weights();
+    list_ports();
   }
 
   void check_setup() {
@@ -139,41 +185,69 @@ class Compiler {
     made_->options.weights->check_absent(graph());  // what passes have computed with
   }
 
-  void make_steps() {
+  void make_stream() {
     passes::StreamOptions options{.states = made_->model->options.states};
     const bool plain = setup_.look_ahead == 0;
     if (!plain) {
       options.look_ahead = setup_.look_ahead;
       options.block = setup_.block;
     }
-    passes::StreamForm form;
-    const passes::StreamForm* used = &form;
     if (plain && made_->fixed.empty()) {
-      used = made_->model->stream();
-      if (!used) throw Error("this model can't be stepped: " + made_->model->streaming.why);
+      const passes::StreamForm* const form = made_->model->stream();
+      if (!form) throw Error("this model can't be stepped: " + made_->model->streaming.why);
+      stream_ = {made_->model, form};
     } else {
       try {
-        form = passes::make_stream(graph(), options);
+        stream_ = std::make_shared<const passes::StreamForm>(passes::make_stream(graph(), options));
       } catch (const Error& error) {
         throw Error("this model can't be stepped: " + std::string(error.what()));
       }
     }
-    if (used->time) {
-      set_symbol(used->time->name(), setup_.block + setup_.look_ahead, "the block of steps");
+  }
+
+  // Rows may be told apart only where all other extents are known.
+  void know_shapes() {
+    std::string why = stream_->why_no_batch;
+    std::unique_ptr<passes::StreamForm> form;
+    if (!setup_.symbols.empty() || !setup_.shapes.empty()) {
+      SymbolBinding known = symbols_;
+      for (const auto& [symbol, extent] : setup_.symbols) known.bind(symbol, extent);
+      const std::unique_ptr<Graph> given = clone_graph(graph());
+      for (const auto& [name, extents] : setup_.shapes) {
+        Value& input = *given->input(find_name(made_->model->inputs, name, kNoInput));
+        known.bind(input.type(), to_vector(extents), name);
+        fill_unknown(input, to_vector(extents));
+      }
+      form = batch_stream_at(*given, *stream_, {.states = made_->model->options.states},
+                             known.extents(), made_->options, why);
+    }
+    if (!form) throw Error("streams of this model can't run as a batch: " + why);
+    stream_ = std::move(form);
+  }
+
+  // Extents that have no name are these.
+  static void fill_unknown(Value& input, const std::vector<int64_t>& extents) {
+    ValueType type = input.type();
+    if (!type.shape.ranked()) type.shape = Shape::of_extents(extents);
+    for (size_t i = 0; i < extents.size(); ++i) {
+      if (type.shape[i].is_unknown()) type.shape[i] = extents[i];
+    }
+    input.set_type(std::move(type));
+  }
+
+  void use_stream() {
+    const passes::StreamForm& form = *stream_;
+    if (form.time) {
+      set_symbol(form.time->name(), setup_.block + setup_.look_ahead, "the block of steps");
     } else if (setup_.block != 1) {
       throw Error("one run of this model is one step", "a block of 1",
                   std::to_string(setup_.block));
     }
-    if (used->batch) {
-      made_->batch = used->batch->name();
-      if (used->traced_batch > 0) rows_ = used->traced_batch;
-    } else if (form_ == Form::batched_steps) {
-      throw Error("streams of this model can't run as a batch: " + used->why_no_batch);
-    }
-    states_ = used->states;
-    input_axes_ = used->inputs;
-    output_axes_ = used->outputs;
-    made_->graph = used == &form ? std::move(form.graph) : clone_graph(*used->graph);
+    if (form.batch) made_->batch = form.batch->name();
+    states_ = form.states;
+    input_axes_ = form.inputs;
+    output_axes_ = form.outputs;
+    made_->graph = clone_graph(*form.graph);
     made_->state_infos = embed::state_infos(graph(), states_, made_->model->inputs.size(),
                                             made_->model->outputs.size());
   }
@@ -188,14 +262,9 @@ class Compiler {
   }
 
   void bind_shapes() {
-    std::set<std::string> known;
-    for (size_t i = 0; i < graph().input_count(); ++i) {
-      const Shape& shape = graph().input(i)->type().shape;
-      if (!shape.ranked()) continue;
-      for (const Dim dim : shape.dims()) {
-        if (dim.is_symbol()) known.insert(dim.name());
-      }
-    }
+    // Some of the model's may be gone.
+    std::set<std::string> known = input_symbols(*made_->model->graph);
+    known.merge(input_symbols(graph()));
     for (const auto& [symbol, extent] : setup_.symbols) {
       if (!known.contains(symbol)) {
         throw Error("no dimension of an input is called \"" + symbol + "\"",
@@ -337,12 +406,12 @@ class Compiler {
   static constexpr const char* kNoInput = "the model has no input";
 
   const Setup& setup_;
-  const Form form_;
   std::shared_ptr<Compiled> made_;
-  SymbolBinding symbols_;
+  SymbolBinding symbols_, given_;  // `given_`: by values
+  std::shared_ptr<const passes::StreamForm> stream_;
   std::vector<passes::StreamState> states_;
   std::vector<passes::StreamPort> input_axes_, output_axes_;
-  int64_t rows_ = 1;  // of a batch that nobody says anything of: as many as were traced
+  int64_t rows_ = 1;  // unless the setup says so
 };
 
 }  // namespace
@@ -350,6 +419,35 @@ class Compiler {
 std::shared_ptr<const Compiled> compile(const std::shared_ptr<const Model::Impl>& model,
                                         const Setup& setup, Form form, int threads) {
   return Compiler(model, setup, form, threads).run();
+}
+
+std::vector<std::shared_ptr<const Compiled>> compile_batches(
+    const std::shared_ptr<const Model::Impl>& model, const Setup& setup,
+    std::span<const int64_t> rows) {
+  Compiler row(model, setup, Form::steps, 1);
+  const std::shared_ptr<const Compiled> one = row.run_row();
+  std::vector<std::shared_ptr<const Compiled>> made;
+  for (const int64_t count : rows) {
+    if (count == 1) {
+      made.push_back(one);
+      continue;
+    }
+    Setup wide = setup;
+    wide.symbols[one->batch] = count;
+    const auto widen = [&](size_t input, std::optional<size_t> axis) {
+      const auto shape = wide.shapes.find(model->inputs.at(input).name);
+      if (shape == wide.shapes.end() || !axis) return;
+      std::vector<int64_t> extents = to_vector(shape->second);
+      extents[*axis] = count;
+      shape->second = to_extents(extents);
+    };
+    for (const Port& port : one->inputs) widen(port.index, port.axes.batch_axis);
+    for (const StatePort& state : one->states) {
+      if (state.input < model->inputs.size()) widen(state.input, state.batch_axis);
+    }
+    made.push_back(Compiler(model, wide, Form::steps, 1).run_rows(row));
+  }
+  return made;
 }
 
 }  // namespace refrain::embed

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,11 +49,17 @@ struct Compiled {
   std::string batch;  // of steps: the symbol of the batch, if its rows are independent
 };
 
-enum class Form : uint8_t { sequence, steps, batched_steps };
+enum class Form : uint8_t { sequence, steps };
 
-// Throws Error for a setup that does not fit, for steps if the model can't be stepped, and for
-// batched ones if its rows are not independent.
+// Throws Error for a setup that does not fit, and for steps if the model can't be stepped.
 std::shared_ptr<const Compiled> compile(const std::shared_ptr<const Model::Impl>& model,
                                         const Setup& setup, Form form, int threads);
+
+// Steps of batches of so many rows each, for one thread; the setup is for one row. Packed weights
+// are shared. Throws Error as well if rows are not independent, the model being what it is once the
+// setup's values and extents are put in.
+std::vector<std::shared_ptr<const Compiled>> compile_batches(
+    const std::shared_ptr<const Model::Impl>& model, const Setup& setup,
+    std::span<const int64_t> rows);
 
 }  // namespace refrain::embed

@@ -243,8 +243,8 @@ struct Streaming {
 enum class Kernels : int32_t { highway, automatic, onednn, reference };
 
 struct LoadOptions {
-  // Pairs of an input and an output that are one state, beyond those that are found (they are found
-  // by the loops that they enter and leave; a model that is one step by itself needs them named).
+  // Pairs of an input and an output that are one state, beyond those that are found (by the loops
+  // that they enter and leave).
   std::vector<std::pair<std::string, std::string>> states = {};
   // A model that was traced for some length takes sequences of any.
   bool dynamic_time = false;
@@ -382,7 +382,9 @@ struct BatcherOptions {
   // Most submissions that wait; submit() blocks and try_submit() refuses beyond that.
   size_t queue_capacity = 4096;
   size_t max_streams = size_t{1} << 16;
-  Setup setup = {};  // for one stream: shapes with a batch of 1, one step
+  // For one stream: shapes with a batch of 1, one step. Its values and extents are put in before it
+  // is decided whether rows are independent.
+  Setup setup = {};
 };
 
 // Steps many independent streams of one model together: whichever streams have a step to do are

@@ -135,3 +135,10 @@ def test_server():
     histogram = [numbers(line) for line in printed.splitlines() if line.startswith("  <")]
     assert sum(row[1] for row in histogram) == 200 and histogram[-1][2] == 100
     assert re.search(r"at most \d+ steps a second, one by one \d+: [\d.]+ times", printed)
+
+
+@needs_silero
+def test_server_of_voices():
+    printed = run(EXAMPLES / "server", SILERO / "model.onnx", "--streams", 20, "--steps", 5, "--period", 20,
+                  "--value", "sr=16000", "--shape", "input=1x576")
+    assert "20 streams, 5 steps each" in printed
