@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "backends/reference/executor.h"
@@ -101,7 +102,7 @@ TEST(Decompile, LayersDirectionsAndStatesOfLayers) {
   const Decompiled model = of_model("bilstm2_op13");
   EXPECT_TRUE(model.complete);
   EXPECT_EQ(model.cells.size(), 4u);
-  EXPECT_THAT(model.text, HasSubstr("= scan lstm_cell_2 over x reverse\nv = [y_1, y_1_2]\n"));
+  EXPECT_THAT(model.text, HasSubstr("= scan lstm_cell_2 over x reverse\nv = [y_t, y_t_2]\n"));
   EXPECT_THAT(model.text, HasSubstr("# h: in the model f32[4, B, 10]\noutput h_0 = h_T\n"));
   const Decompiled charlm = of_model("charlm_op9");
   EXPECT_TRUE(charlm.complete);
@@ -175,6 +176,96 @@ TEST(Decompile, StepsAndMeansOfSequences) {
   EXPECT_THAT(model.text, HasSubstr("y = last(x) + mean(x, over = time)\n"));
 }
 
+TEST(Decompile, ConvolutionsAndWindows) {
+  const Decompiled model = of_text(R"(graph @m (%x: f32[B, 2, T]) {
+  %w = constant f32[3, 2, 5] splat(0.5)
+  %b = constant f32[3] (1, 2, 3)
+  %a = constant i64[2] (1, 0)
+  %axis = constant i64[1] (2)
+  %z = constant f32[] (0)
+  %p = pad(%x, %a, %z, %axis) {mode = "edge"} : f32[B, 2, ?]
+  %c = conv(%p, %w, %b) {strides = [2], pads = [1, 1]} : f32[B, 3, ?]
+  %r = relu(%c) : f32[B, 3, ?]
+  %m = max_pool(%r) {kernel = [3], strides = [2]} : f32[B, 3, ?]
+  %f = constant f32[3, 1, 3] (-1, 2, -1, -1, 2, -1, -1, 2, -1)
+  %y = conv(%m, %f) {pads = [2, 0], groups = 3} : f32[B, 3, ?]
+  yield "y" = %y
+}
+)");
+  EXPECT_TRUE(model.complete);
+  EXPECT_THAT(model.text, HasSubstr("# x: in the model f32[B, 2, T]\ninput x: f32[B, T, 2]\n"));
+  EXPECT_THAT(model.text, HasSubstr("conv1d(pad(x, 1, 0, mode = \"edge\"), 3, 5, stride = 2, "
+                                    "padding = 1, weights = \"conv\")"));
+  EXPECT_THAT(model.text, HasSubstr("max_pool1d(relu("));
+  EXPECT_THAT(model.text, HasSubstr(", filter = (-1, 2, -1), causal = true)"));
+  ASSERT_EQ(model.weights.size(), 2u);
+  EXPECT_EQ(model.weights[0].name, "conv.weight");
+  EXPECT_EQ(model.weights[1].name, "conv.bias");
+}
+
+// A loop that reads its sequence forward and writes backward, over a part of it.
+TEST(Decompile, PartsOfSequencesAndTurnedOnes) {
+  const Decompiled model = of_text(R"(graph @m (%x: f32[T, B, 2]) {
+  %d = dims() {dims = [B, 2]} : i64[2]
+  %z = fill(%d) {value = f32[] (0)} : f32[B, 2]
+  %zero = constant i64[1] (0)
+  %one = constant i64[1] (1)
+  %end = constant i64[1] (9223372036854775807)
+  %tail = slice(%x, %one, %end, %zero) : f32[?, B, 2]
+  %hn, %y = scan state(%h = %z: f32[B, 2]) scanned(%e = %tail[0]: f32[B, 2]) stacked([0 reverse]) {
+    %s = add(%h, %e) : f32[B, 2]
+    yield %s, %s
+  } : f32[B, 2], f32[?, B, 2]
+  yield "y" = %y
+}
+)");
+  EXPECT_TRUE(model.complete) << model.text;
+  EXPECT_THAT(model.text, HasSubstr("v = x[1:, ..]\n"));
+  EXPECT_THAT(model.text, HasSubstr("cell recurrent_cell(v, h[2]):\n  h = h + v\n"));
+  EXPECT_THAT(model.text, HasSubstr("= reverse(y_t)\n"));
+}
+
+// The language has no choice between models: both are there.
+TEST(Decompile, ScansInsideOfBranches) {
+  const Decompiled model = of_text(R"(graph @m (%x: f32[T, B, 2], %back: bool[]) {
+  %y = branch(%back) then(%u = %x: f32[T, B, 2]) {
+    %d = dims() {dims = [B, 2]} : i64[2]
+    %z = fill(%d) {value = f32[] (0)} : f32[B, 2]
+    %hn, %s = scan state(%h = %z: f32[B, 2]) scanned(%e = %u[0 reverse]: f32[B, 2]) stacked([0 reverse]) {
+      %n = add(%h, %e) : f32[B, 2]
+      yield %n, %n
+    } : f32[B, 2], f32[T, B, 2]
+    yield %s
+  } else(%v = %x: f32[T, B, 2]) {
+    %t = tanh(%v) : f32[T, B, 2]
+    yield %t
+  } : f32[T, B, 2]
+  yield "y" = %y
+}
+)");
+  EXPECT_FALSE(model.complete);
+  EXPECT_THAT(model.text, HasSubstr("# if back:\n"));
+  EXPECT_THAT(model.text, HasSubstr("cell recurrent_cell(x, h[2]):\n  h = h + x\n"));
+  EXPECT_THAT(model.text, HasSubstr("scan recurrent_cell over x reverse\n"));
+  EXPECT_THAT(model.text, HasSubstr("# otherwise:\ny = tanh(x)\n"));
+  EXPECT_EQ(model.cells.size(), 1u);
+}
+
+// What runs over no sequence is there as a cell too.
+TEST(Decompile, LoopsWithoutASequence) {
+  const Decompiled model = of_text(R"(graph @m (%x: f32[B, 2]) {
+  %n = constant i64[] (7)
+  %hn, %y = scan trips(%n) state(%h = %x: f32[B, 2]) stacked([0]) {
+    %t = tanh(%h) : f32[B, 2]
+    yield %t, %t
+  } : f32[B, 2], f32[7, B, 2]
+  yield "y" = %y
+}
+)");
+  EXPECT_FALSE(model.complete);
+  EXPECT_THAT(model.cells, ElementsAre("cell rnn_cell(h[2]):\n  h = tanh(h)\n"));
+}
+
 // One equation a thousand terms deep would be nothing to read, and recursion to nowhere.
 TEST(Decompile, LongChainsAreCutIntoEquations) {
   std::string text = R"(graph @chain (%x: f32[T, B, 2], %h0: f32[B, 2]) {
@@ -220,91 +311,97 @@ TEST(Decompile, EveryModelCanBeWritten) {
 // --- back again: the text is loaded with the parameters beside it, and runs to the same numbers
 // ---
 
-// Parts of an input along its first axis: those that the text makes of it.
-std::vector<RuntimeValue> inputs_for(const Graph& graph, const Graph& original,
-                                     const std::vector<RuntimeValue>& values) {
-  std::vector<RuntimeValue> result;
-  for (size_t i = 0; i < graph.input_count(); ++i) {
-    const std::string& name = graph.input(i)->name();
-    for (size_t k = 0; k < original.input_count(); ++k) {
-      const Tensor& whole = *values[k].tensor;
-      const std::string& base = original.input(k)->name();
-      if (whole.rank() == graph.input(i)->type().shape.rank()) {
-        if (name.starts_with(base)) result.push_back(values[k]);
-        continue;
-      }
-      const int64_t parts = whole.extents()[0];
-      for (int64_t part = 0; part < parts; ++part) {
-        if (name != (parts == 1 ? base : base + "_" + std::to_string(part))) continue;
-        Tensor piece(whole.type(), {whole.extents().begin() + 1, whole.extents().end()});
-        std::memcpy(piece.raw(), static_cast<const char*>(whole.raw()) + part * piece.bytes(),
-                    static_cast<size_t>(piece.bytes()));
-        result.push_back(std::move(piece));
-      }
-    }
-    if (result.size() != i + 1) throw Error("no value for input " + name);
+// What the text has of one of the model's inputs or outputs.
+Tensor piece_of(const Tensor& whole, const Piece& piece) {
+  std::vector<int64_t> extents, strides(whole.rank(), 1), index(piece.order.size());
+  for (size_t i = whole.rank(); i-- > 1;) strides[i - 1] = strides[i] * whole.extents()[i];
+  int64_t offset = 0;
+  for (size_t i = 0; i < whole.rank(); ++i)
+    offset += std::max<int64_t>(piece.index[i], 0) * strides[i];
+  for (const size_t axis : piece.order) extents.push_back(whole.extents()[axis]);
+  Tensor result(whole.type(), extents);
+  const int64_t size = result.size() == 0 ? 1 : result.bytes() / result.size();
+  for (int64_t n = 0; n < result.size(); ++n) {
+    int64_t rest = n, from = offset;
+    for (size_t k = extents.size(); k-- > 0; rest /= extents[k])
+      from += rest % extents[k] * strides[piece.order[k]];
+    std::memcpy(static_cast<char*>(result.raw()) + n * size,
+                static_cast<const char*>(whole.raw()) + from * size, static_cast<size_t>(size));
   }
   return result;
 }
 
-// The elements of all outputs that the text made of one.
-std::vector<double> output_of(const Graph& graph, const std::vector<RuntimeValue>& values,
-                              const std::string& name) {
-  std::vector<double> all;
-  for (size_t i = 0; i < graph.output_count(); ++i) {
-    const std::string& own = graph.output_names()[i];
-    const bool part = own.starts_with(name + "_") &&
-                      own.find_first_not_of("0123456789", name.size() + 1) == std::string::npos;
-    if (own != name && !part) continue;
-    const std::vector<double> elements = values[i].tensor->view().as_doubles();
-    all.insert(all.end(), elements.begin(), elements.end());
+// Prints a model, loads the text with its parameters beside it, and runs both.
+void expect_same_numbers(const Graph& original, const Graph& optimized, const Decompiled& model,
+                         const std::string& name) {
+  testing::TemporaryFolder folder;
+  write_file(folder / "model.rfn", model.text);
+  write_file(folder / "model.safetensors", safetensors_encode(model.weights));
+  const std::unique_ptr<Graph> again = load_model(folder / "model.rfn").graph;
+  SymbolBinding symbols;
+  symbols.bind("T", 5);
+  symbols.bind("S", 4);
+  symbols.bind("B", 2);
+  symbols.bind_defaults(original);
+  std::mt19937_64 engine(1);
+  const auto budget = std::make_shared<MemoryBudget>(1 << 24);
+  std::vector<RuntimeValue> inputs, pieces;
+  for (size_t i = 0; i < original.input_count(); ++i)
+    inputs.push_back(random_value(optimized, i, symbols, engine, budget));
+  ASSERT_EQ(again->input_count(), model.inputs.size()) << name;
+  for (const Piece& piece : model.inputs)
+    pieces.push_back(piece_of(*inputs[piece.of].tensor, piece));
+  const std::vector<RuntimeValue> expected = reference::run(original, inputs);
+  const std::vector<RuntimeValue> found = reference::run(*again, pieces);
+  ASSERT_EQ(found.size(), model.outputs.size()) << name;
+  std::map<size_t, int64_t> elements;
+  for (size_t i = 0; i < found.size(); ++i) {
+    const Piece& piece = model.outputs[i];
+    EXPECT_EQ(again->output_names()[i], piece.name);
+    const std::vector<double> a = piece_of(*expected[piece.of].tensor, piece).view().as_doubles(),
+                              b = found[i].tensor->view().as_doubles();
+    ASSERT_EQ(a.size(), b.size()) << name << " " << piece.name << "\n" << model.text;
+    for (size_t k = 0; k < a.size(); ++k)
+      ASSERT_NEAR(a[k], b[k], 1e-5) << name << " " << piece.name << "\n" << model.text;
+    elements[piece.of] += std::ssize(a);
   }
-  return all;
+  // Nothing of an output is left out.
+  for (size_t i = 0; i < expected.size(); ++i)
+    EXPECT_EQ(elements[i], expected[i].tensor->size()) << name << " " << i;
+}
+
+void expect_round_trip(const Graph& original, const std::string& name, size_t& same) {
+  const std::unique_ptr<Graph> optimized = clone_graph(original);
+  optimize(*optimized);
+  const Decompiled model = decompile(*optimized, "model.safetensors");
+  if (!model.complete) return;
+  try {
+    expect_same_numbers(original, *optimized, model, name);
+    ++same;
+  } catch (const Error& error) {
+    ADD_FAILURE() << name << ": " << error.what() << "\n" << model.text;
+  }
 }
 
 TEST(Decompile, TheTextRunsToTheSameNumbers) {
   size_t same = 0;
-  testing::TemporaryFolder folder;
   for (const auto& entry :
        std::filesystem::directory_iterator(std::string(REFRAIN_SOURCE_DIR) + "/tests/models")) {
-    if (!std::filesystem::exists(entry.path() / "model.onnx")) continue;
-    const std::string name = entry.path().filename().string();
-    const std::unique_ptr<Graph> original =
-        load_model((entry.path() / "model.onnx").string()).graph;
-    const std::unique_ptr<Graph> optimized = clone_graph(*original);
-    optimize(*optimized);
-    const Decompiled model = decompile(*optimized, "model.safetensors");
-    // Batch first and the like is another order of elements, which the text says.
-    if (!model.complete || model.text.find("in the other order") != std::string::npos) continue;
-    write_file(folder / "model.rfn", model.text);
-    write_file(folder / "model.safetensors", safetensors_encode(model.weights));
-    try {
-      const std::unique_ptr<Graph> again = load_model(folder / "model.rfn").graph;
-      SymbolBinding symbols;
-      symbols.bind("T", 5);
-      symbols.bind("B", 2);
-      symbols.bind_defaults(*original);
-      std::mt19937_64 engine(1);
-      const auto budget = std::make_shared<MemoryBudget>(1 << 24);
-      std::vector<RuntimeValue> inputs;
-      for (size_t i = 0; i < original->input_count(); ++i)
-        inputs.push_back(random_value(*optimized, i, symbols, engine, budget));
-      const std::vector<RuntimeValue> expected = reference::run(*original, inputs);
-      const std::vector<RuntimeValue> found =
-          reference::run(*again, inputs_for(*again, *original, inputs));
-      for (size_t i = 0; i < expected.size(); ++i) {
-        const std::vector<double> a = expected[i].tensor->view().as_doubles(),
-                                  b = output_of(*again, found, original->output_names()[i]);
-        ASSERT_EQ(a.size(), b.size()) << name << "\n" << model.text;
-        for (size_t k = 0; k < a.size(); ++k)
-          ASSERT_NEAR(a[k], b[k], 2e-5) << name << " output " << i << "\n" << model.text;
-      }
-      ++same;
-    } catch (const Error& error) {
-      ADD_FAILURE() << name << ": " << error.what() << "\n" << model.text;
-    }
+    const std::filesystem::path file = entry.path() / "model.onnx";
+    if (!std::filesystem::exists(file)) continue;
+    expect_round_trip(*load_model(file.string()).graph, entry.path().filename().string(), same);
   }
-  EXPECT_GE(same, 60u);
+  EXPECT_GE(same, 90u);
+}
+
+TEST(Decompile, TheGalleryIsWrittenAgain) {
+  size_t same = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(
+           std::string(REFRAIN_SOURCE_DIR) + "/examples/gallery")) {
+    if (entry.path().extension() != ".rfn") continue;
+    expect_round_trip(*load_model(entry.path().string()).graph, entry.path().stem().string(), same);
+  }
+  EXPECT_GE(same, 19u);
 }
 
 }  // namespace

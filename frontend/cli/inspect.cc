@@ -89,6 +89,8 @@ int inspect(Options options) {
   }
   LoadedModel model = load_model_with_warnings(options.model, options.limits);
   const Graph& graph = *model.graph;
+  if (options.stage != "executable" && !options.shapes.empty())
+    fix_shapes(*model.graph, options.shapes);
   const std::unique_ptr<Graph> imported = both ? clone_graph(graph) : nullptr;
   std::string text;
   if (options.stage != "imported") {
@@ -130,11 +132,14 @@ elements are left out of the text unless --weights is
 given; with it, the text is a complete model that every command reads.
 
 --format equations writes the model in the description language: every loop as a cell, one equation
-a gate, with the usual names where it is an LSTM, a GRU or the like. --format html is one page that
+a gate, with the usual names where it is an LSTM, a GRU or the like. Where a model chooses by its
+shapes what to compute, both choices are there under comments, or, with --shape, the one for those. --format html is one page that
 needs nothing else: those cells, and the graph before and after optimization (or the --stage).
 
 A compiled model's file is checked as a whole: its checksums, and its graph as any other. Comments
 before the text say what the file holds and for which processors its weights are packed.
+
+With --shape, graphs are shown at those shapes too: what depends on them is known then.
 
 Examples:
   refrain inspect model.onnx

@@ -9,6 +9,7 @@
 
 #include "frontend/cli/summary.h"
 #include "ir/error.h"
+#include "passes/specialize.h"
 #include "passes/time_symbols.h"
 
 namespace refrain::cli {
@@ -42,7 +43,27 @@ std::pair<size_t, std::vector<int64_t>> parse_shape(const Graph& graph,
   return {input, extents};
 }
 
+// Binds what one --shape says; dimensions without a name are set.
+void bind_shape(Graph& graph, const std::string& argument, SymbolBinding& symbols) {
+  const auto [input, extents] = parse_shape(graph, argument);
+  Value& value = *graph.input(input);
+  symbols.bind(value.type(), extents, value.name());
+  if (!value.type().shape.ranked())
+    value.set_type({value.type().element, Shape::of_extents(extents)});
+  ValueType type = value.type();
+  for (size_t i = 0; i < extents.size(); ++i) {
+    if (type.shape[i].is_unknown()) type.shape[i] = extents[i];
+  }
+  value.set_type(std::move(type));
+}
+
 }  // namespace
+
+void fix_shapes(Graph& graph, const std::vector<std::string>& shapes) {
+  SymbolBinding symbols;
+  for (const std::string& argument : shapes) bind_shape(graph, argument, symbols);
+  passes::specialize(graph, symbols.extents());
+}
 
 Workload make_workload(Graph& graph, const std::vector<std::string>& shapes, int64_t max_bytes,
                        bool step) {
@@ -55,18 +76,7 @@ Workload make_workload(Graph& graph, const std::vector<std::string>& shapes, int
     }
     for (const std::string& symbol : time) work.symbols.bind(symbol, 1);
   }
-  for (const std::string& argument : shapes) {
-    const auto [input, extents] = parse_shape(graph, argument);
-    Value& value = *graph.input(input);
-    work.symbols.bind(value.type(), extents, value.name());
-    if (!value.type().shape.ranked())
-      value.set_type({value.type().element, Shape::of_extents(extents)});
-    ValueType type = value.type();
-    for (size_t i = 0; i < extents.size(); ++i) {
-      if (type.shape[i].is_unknown()) type.shape[i] = extents[i];
-    }
-    value.set_type(std::move(type));
-  }
+  for (const std::string& argument : shapes) bind_shape(graph, argument, work.symbols);
   work.defaults = work.symbols.bind_defaults(graph);
   std::mt19937_64 engine(1);
   const auto budget = std::make_shared<MemoryBudget>(max_bytes);

@@ -28,6 +28,10 @@ Workload make_workload(Graph& graph, const std::vector<std::string>& shapes, int
                        bool step = false);
 
 // The inputs with their types, one a line.
+// Gives the graph's symbols the extents that `shapes` say; others stay. Throws Error as
+// make_workload does.
+void fix_shapes(Graph& graph, const std::vector<std::string>& shapes);
+
 std::string shape_list(const Graph& graph, const Workload& work);
 
 // --shape NAME=DxDxD.

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "frontend/decompile/node_kinds.h"
 #include "frontend/decompile/roles.h"
 #include "ir/builder.h"
 
@@ -64,6 +65,7 @@ class CellMaker {
         outer_(outer),
         names_(outer_names),
         cell_names_(cell_names),
+        parts_(parts),
         evaluation_(parts) {}
 
   Cell make() {
@@ -78,6 +80,10 @@ class CellMaker {
 
  private:
   void bind_arguments() {
+    for (size_t i = 0; i < scan_.scanned(); ++i) {
+      const Symbolic& whole = outer_.at(node_.operand(scan_.scanned_operand(i)));
+      for (const Expr& e : whole.parts) collect_names(e, sequences_);
+    }
     for (size_t i = 0; i < scan_.invariants(); ++i) {
       evaluation_.set(scan_.invariant_argument(i),
                       outer_.at(node_.operand(scan_.invariant_operand(i))));
@@ -86,12 +92,16 @@ class CellMaker {
       const Value* argument = scan_.state_argument(i);
       const Value* initial = node_.operand(scan_.state_operand(i));
       std::vector<Axis> axes = outer_.at(initial).axes;
-      if (is_zero(initial) || axes.size() != argument->type().shape.rank()) {
-        axes = default_axes(argument->type());
-        if (axes.size() >= 2) axes[axes.size() - 2] = {Axis::Kind::batch, 0};
+      const bool carried = std::any_of(
+          axes.begin(), axes.end(), [](const Axis& axis) { return axis.kind == Axis::Kind::time; });
+      if (is_zero(initial) || carried || axes.size() != argument->type().shape.rank()) {
+        axes = slice_axes(argument->type());
       }
       cell_.state_axes.push_back(axes);
       std::string base = identifier_of(argument->name());
+      // feed_11 of an exporter that numbers names: the state is feed.
+      while (base.size() > 1 && base.back() >= '0' && base.back() <= '9') base.pop_back();
+      while (base.size() > 1 && base.back() == '_') base.pop_back();
       // h.1, h_in, h0: the state is h.
       for (const char* letter : {"h", "c", "s"}) {
         if (base.size() <= 4 && base.starts_with(letter)) base = letter;
@@ -101,7 +111,6 @@ class CellMaker {
       const size_t count = variables("", axes).size();
       for (size_t k = 0; k < count; ++k) {
         Expr e = variables(names_.take(base), axes)[0];
-        e->over_time = false;
         if (count > 1) e->name = names_.take(base);
         state.parts.push_back(e);
         state_variables_.push_back(e);
@@ -131,16 +140,26 @@ class CellMaker {
       }
       cell_.complete = false;
       comments_.push_back(comment_of(*node));
+      if (node->op() == Op::scan) add_inner(*node);
       for (size_t i = 0; i < node->result_count(); ++i) {
         const Value* result = node->result(i);
-        const std::vector<Axis> axes = default_axes(result->type());
+        const std::vector<Axis> axes = slice_axes(result->type());
         evaluation_.set(result, {axes, variables(names_.take("v"), axes), nullptr});
-        for (const Expr& e : evaluation_.at(result).parts) {
-          e->over_time = false;
-          unknown_.insert(e.get());
-        }
+        for (const Expr& e : evaluation_.at(result).parts) unknown_.insert(e.get());
       }
     }
+  }
+
+  // A loop in a loop: the language has no words for it, but for its cell.
+  void add_inner(const Node& node) {
+    for (const Value* operand : node.operands()) {
+      if (operand && !evaluation_.known(operand)) return;
+    }
+    Cell cell = make_cell(node, evaluation_, parts_, names_, cell_names_);
+    comments_.back() += ", of " + cell.name;
+    for (std::string& text : cell.inner) cell_.inner.push_back(std::move(text));
+    cell_.inner.push_back(std::move(cell.text));
+    for (NamedTensor& weight : cell.weights) cell_.weights.push_back(std::move(weight));
   }
 
   // A projection of the input that is read whole in several places is computed once a step.
@@ -241,7 +260,7 @@ class CellMaker {
     for (size_t at = 0; at < equations_.size(); ++at) name_equation(at, roles);
     // An old value that was still needed after its new one was made.
     for (const auto& [state, primed] : late_)
-      equations_.push_back({variable(primed, 0, false), state, false});
+      equations_.push_back({variable(primed, 0), state, false});
     if (outputs_.size() == 1 && !next_.empty() && outputs_[0] == next_[0]) return;
     for (const Expr& e : outputs_) {
       equations_.push_back({e, e->name.empty() ? names_.take("y") : "", true});
@@ -271,7 +290,7 @@ class CellMaker {
     equation.name = names_.take(role != roles.gates.end()    ? role->second
                                 : f == "sigmoid"             ? "u"
                                 : f == "tanh" || f == "relu" ? "n"
-                                : f == "softmax"             ? "a"
+                                : f.starts_with("softmax")   ? "a"
                                                              : "v");
     equation.e->name = equation.name;
   }
@@ -344,7 +363,7 @@ class CellMaker {
               unknown_.contains(at.get()) || !leaves_.insert(at->name).second) {
             return;
           }
-          (at->over_time ? cell_.scanned : cell_.given).push_back(at);
+          (sequences_.contains(at->name) ? cell_.scanned : cell_.given).push_back(at);
         });
   }
 
@@ -353,45 +372,18 @@ class CellMaker {
   const Evaluation& outer_;
   Names names_;
   Names& cell_names_;
+  Parts& parts_;
   Evaluation evaluation_;
   Cell cell_;
   std::vector<Expr> state_variables_, next_, outputs_;
   std::vector<std::string> comments_;
   std::vector<Equation> equations_;
   std::vector<std::pair<std::string, std::string>> late_;
-  std::set<std::string> local_, leaves_;
+  std::set<std::string> local_, leaves_, sequences_;
   std::set<const Expression*> unknown_;
 };
 
 }  // namespace
-
-bool is_zero(const Value* value) {
-  while (value->node()) {
-    const Node& node = *value->node();
-    switch (node.op()) {
-      case Op::constant:
-      case Op::fill: {
-        const std::vector<double> elements =
-            node.attribute<TensorPtr>(AttributeName::value)->view().as_doubles();
-        return std::all_of(elements.begin(), elements.end(), [](double x) { return x == 0; });
-      }
-      case Op::slice:
-      case Op::split:
-      case Op::squeeze:
-      case Op::unsqueeze:
-      case Op::reshape:
-      case Op::expand:
-      case Op::transpose:
-      case Op::cast:
-      case Op::gather:
-        value = node.operand(0);
-        break;
-      default:
-        return false;
-    }
-  }
-  return false;
-}
 
 std::string comment_of(const Node& node) {
   std::string text = "# ";

@@ -13,6 +13,7 @@ namespace refrain::decompile {
 struct Cell {
   std::string name;
   std::string text;                  // the definition
+  std::vector<std::string> inner;    // those of scans inside, which the text only mentions
   std::vector<Expr> scanned, given;  // variables of the model around it
   std::vector<size_t> states;        // scan's states with the part, in the cell's order:
   std::vector<size_t> state_parts;   //   first the one that is put out, if one is
@@ -25,9 +26,6 @@ struct Cell {
 // `outer` are the values of the scan's operands. What is shared in them has its name already.
 Cell make_cell(const Node& node, const Evaluation& outer, Parts& parts, const Names& outer_names,
                Names& cell_names);
-
-// Whether all elements are zero, however it is made.
-bool is_zero(const Value* value);
 
 // A comment that stands for a node that the language has no words for.
 std::string comment_of(const Node& node);

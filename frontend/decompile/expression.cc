@@ -9,21 +9,6 @@ namespace {
 
 using Kind = Expression::Kind;
 
-Tensor transposed(const Tensor& matrix) {
-  const int64_t rows = matrix.extents()[0], columns = matrix.extents()[1];
-  Tensor result(matrix.type(), {columns, rows});
-  const size_t size = size_of(matrix.type());
-  const auto* source = static_cast<const char*>(matrix.raw());
-  auto* target = static_cast<char*>(result.raw());
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < columns; ++j) {
-      std::memcpy(target + static_cast<size_t>(j * rows + i) * size,
-                  source + static_cast<size_t>(i * columns + j) * size, size);
-    }
-  }
-  return result;
-}
-
 // Rows begin to end - 1 of axis 0.
 Tensor rows_of(const Tensor& tensor, int64_t begin, int64_t end) {
   std::vector<int64_t> extents = tensor.extents();
@@ -38,11 +23,26 @@ Tensor rows_of(const Tensor& tensor, int64_t begin, int64_t end) {
 }
 
 bool distributes(const std::string& function) {
-  constexpr const char* kNot[] = {"softmax", "log_softmax", "mean", "sum", "last", "first"};
+  constexpr const char* kNot[] = {"softmax", "log_softmax", "mean", "sum", "last", "first", "·"};
   return std::find(std::begin(kNot), std::end(kNot), function) == std::end(kNot);
 }
 
 }  // namespace
+
+Tensor transposed(const Tensor& matrix) {
+  const int64_t rows = matrix.extents()[0], columns = matrix.extents()[1];
+  Tensor result(matrix.type(), {columns, rows});
+  const size_t size = size_of(matrix.type());
+  const auto* source = static_cast<const char*>(matrix.raw());
+  auto* target = static_cast<char*>(result.raw());
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; ++j) {
+      std::memcpy(target + static_cast<size_t>(j * rows + i) * size,
+                  source + static_cast<size_t>(i * columns + j) * size, size);
+    }
+  }
+  return result;
+}
 
 Expression::~Expression() {
   std::vector<Expr> last;
@@ -60,11 +60,10 @@ Expression::~Expression() {
   }
 }
 
-Expr variable(std::string name, int64_t width, bool over_time) {
+Expr variable(std::string name, int64_t width) {
   auto e = std::make_shared<Expression>();
   e->name = std::move(name);
   e->width = width;
-  e->over_time = over_time;
   return e;
 }
 
@@ -79,11 +78,40 @@ Expr call(std::string function, std::vector<Expr> arguments, int64_t width) {
   auto e = std::make_shared<Expression>();
   e->kind = Kind::call;
   e->function = std::move(function);
-  for (const Expr& argument : arguments) e->over_time |= argument->over_time;
   e->arguments = std::move(arguments);
   e->width = width;
   settle_depth(*e);
   return e;
+}
+
+Expr concat(std::vector<Expr> pieces, int64_t width) {
+  Expr e = call("", std::move(pieces), width);
+  e->kind = Kind::concat;
+  return e;
+}
+
+Expr steps(const Expr& e, int64_t begin, int64_t end) {
+  Expr result = call("", {e}, e->width);
+  result->kind = Kind::steps;
+  result->begin = begin;
+  result->end = end;
+  return result;
+}
+
+Expr step(const Expr& e, int64_t at) {
+  if (at == 0 || at == -1) return call(at == 0 ? "first" : "last", {e}, e->width);
+  Expr result = steps(e, at, at + 1);
+  result->one = true;
+  return result;
+}
+
+bool reads_other_steps(const Expression& e) {
+  if (e.kind == Kind::steps || e.kind == Kind::convolution) return true;
+  if (e.kind != Kind::call) return false;
+  constexpr const char* kFunctions[] = {"first",    "last", "reverse",    "indices",
+                                        "sequence", "pad",  "max_pool1d", "avg_pool1d"};
+  return e.function.ends_with(kOverTime) || std::find(std::begin(kFunctions), std::end(kFunctions),
+                                                      e.function) != std::end(kFunctions);
 }
 
 void settle_depth(Expression& e) {
@@ -120,7 +148,6 @@ Expr Parts::product(const TensorPtr& matrix, const Expr& x) {
   e->kind = Kind::product;
   e->width = matrix->extents()[1];
   e->tensor = std::make_shared<const Tensor>(transposed(*matrix));
-  e->over_time = x->over_time;
   e->arguments = {x};
   settle_depth(*e);
   return e;
@@ -135,7 +162,6 @@ Expr Parts::lookup(const TensorPtr& table, const Expr& index) {
   e->kind = Kind::lookup;
   e->width = table->extents()[1];
   e->tensor = table;
-  e->over_time = index->over_time;
   e->arguments = {index};
   settle_depth(*e);
   return e;
@@ -154,6 +180,7 @@ Expr Parts::part(const Expr& e, int64_t begin, int64_t end) {
   result->width = end - begin;
   result->shared = false;
   const bool whole = e->shared || e->kind == Kind::variable || e->kind == Kind::number ||
+                     e->kind == Kind::steps || e->kind == Kind::convolution ||
                      (e->kind == Kind::call && !distributes(e->function));
   if (e->kind == Kind::part) {
     result = std::make_shared<Expression>(*part(e->arguments[0], e->begin + begin, e->begin + end));
@@ -164,7 +191,6 @@ Expr Parts::part(const Expr& e, int64_t begin, int64_t end) {
     result->begin = begin;
     result->end = end;
     result->width = end - begin;
-    result->over_time = e->over_time;
   } else if (e->kind == Kind::parameter || e->kind == Kind::product) {
     result->tensor = std::make_shared<const Tensor>(rows_of(*e->tensor, begin, end));
   } else if (e->kind == Kind::lookup) {
@@ -185,6 +211,14 @@ Expr Parts::part(const Expr& e, int64_t begin, int64_t end) {
   settle_depth(*result);
   // `parts_` may have grown in between.
   return parts_[{e.get(), begin, end}] = result;
+}
+
+void collect_names(const Expr& e, std::set<std::string>& names) {
+  walk(
+      e, [](const Expr& at) { return at->name.empty(); },
+      [&](const Expr& at) {
+        if (!at->name.empty()) names.insert(at->name);
+      });
 }
 
 void walk(const Expr& e, const std::function<bool(const Expr&)>& descend,

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -31,7 +32,9 @@ struct Expression {
     lookup,     // row of a table, the argument is its index
     call,       // function or operator of arguments
     concat,
-    part  // of the argument: features begin to end - 1; one without width: feature begin
+    part,         // of the argument: features begin to end - 1; one without width: feature begin
+    steps,        // of the argument: steps begin to end - 1 (kAllSteps: to the last); `one`: begin
+    convolution,  // of the argument along time, with `options`
   };
   Kind kind = Kind::variable;
   std::string name = {};      // a variable's, or once it has an equation of its own
@@ -39,19 +42,30 @@ struct Expression {
   std::vector<Expr> arguments = {};
   double value = 0;
   TensorPtr tensor = nullptr;  // parameter [width], product [width, argument's width], lookup
-                               // [rows, width]; f32
+                               // [rows, width], convolution [width, its features, taps]; f32
+  TensorPtr bias = nullptr;    // of a convolution, [width]
+  std::string options = {};    // arguments of a function as the text has them
   int64_t begin = 0, end = 0;
-  int64_t width = 0;       // 0: a scalar
-  bool shared = false;     // read in several places: it shall have an equation of its own
-  int depth = 0;           // of what its equation would be
-  bool over_time = false;  // changes with the step (of what is outside of cells)
+  bool one = false;
+  int64_t width = 0;    // 0: a scalar
+  bool shared = false;  // read in several places: it shall have an equation of its own
+  int depth = 0;        // of what its equation would be
 };
 
-Expr variable(std::string name, int64_t width, bool over_time);
+Expr variable(std::string name, int64_t width);
 Expr number(double value);
 // Stands behind the name of a function that goes over all steps, `mean(x, over = time)`.
 inline constexpr const char* kOverTime = "@time";
+inline constexpr int64_t kAllSteps = int64_t{1} << 62;
+// Whether it reads other steps of its argument than the one that it stands for.
+bool reads_other_steps(const Expression& e);
 Expr call(std::string function, std::vector<Expr> arguments, int64_t width);
+Expr concat(std::vector<Expr> pieces, int64_t width);
+Expr steps(const Expr& e, int64_t begin, int64_t end);
+Expr step(const Expr& e, int64_t at);
+
+// Of a matrix.
+Tensor transposed(const Tensor& matrix);
 
 // Makes expressions of parts of tensors and of expressions, the same one for the same part, so that
 // parameters are not multiplied.
@@ -76,6 +90,9 @@ class Parts {
 
 // The arguments' depths and one; an expression that would be nested too deep becomes shared.
 void settle_depth(Expression& e);
+
+// The variables that an expression reads.
+void collect_names(const Expr& e, std::set<std::string>& names);
 
 // Calls f on every expression that e is made of, e last; `descend` says whether to go into one.
 void walk(const Expr& e, const std::function<bool(const Expr&)>& descend,

@@ -58,7 +58,17 @@ struct Term {
 
 }  // namespace
 
-Roles find_roles(const std::vector<Expr>& states, const std::vector<Expr>& next) {
+Roles find_roles(const std::vector<Expr>& states, std::vector<Expr> next) {
+  // A state that is kept where a mask says so.
+  for (size_t s = 0; s < next.size(); ++s) {
+    if (!is_call(next[s], "where")) continue;
+    const Expr &then = next[s]->arguments[1], &otherwise = next[s]->arguments[2];
+    if (otherwise == states[s]) {
+      next[s] = then;
+    } else if (then == states[s]) {
+      next[s] = otherwise;
+    }
+  }
   Roles roles;
   roles.cell = "recurrent";
   const auto give = [&](const Expr& e, const char* name) {

@@ -16,6 +16,6 @@ struct Roles {
 
 // Looks for the shapes c' = f*c + i*g, h' = o*tanh(c') of an LSTM, and h' = (1 - z)*n + z*h of a
 // GRU (either way round) with r inside n. `states` are the variables, `next` what becomes of them.
-Roles find_roles(const std::vector<Expr>& states, const std::vector<Expr>& next);
+Roles find_roles(const std::vector<Expr>& states, std::vector<Expr> next);
 
 }  // namespace refrain::decompile

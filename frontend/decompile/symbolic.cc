@@ -10,17 +10,6 @@ namespace {
 
 using Kind = Axis::Kind;
 
-// No sequence is as long: what ONNX's exporters write for the end of an axis is more.
-constexpr int64_t kNoExtent = int64_t{1} << 30;
-
-// A function of all steps.
-Expr time_call(const std::string& function, const Expr& e) {
-  const bool reduces = function != "last" && function != "first";
-  Expr result = call(reduces ? function + kOverTime : function, {e}, e->width);
-  result->over_time = false;
-  return result;
-}
-
 // The language's name of an element-wise op; null if it has none.
 const char* function_of(Op op) {
   switch (op) {
@@ -34,6 +23,16 @@ const char* function_of(Op op) {
       return "/";
     case Op::pow:
       return "^";
+    case Op::equal:
+      return "==";
+    case Op::less:
+      return "<";
+    case Op::less_equal:
+      return "<=";
+    case Op::greater:
+      return ">";
+    case Op::greater_equal:
+      return ">=";
     case Op::neg:
     case Op::abs:
     case Op::sign:
@@ -56,6 +55,8 @@ const char* function_of(Op op) {
     case Op::softsign:
     case Op::max:
     case Op::min:
+    case Op::mod:
+    case Op::where:
       return name(op).data();
     default:
       return nullptr;
@@ -120,21 +121,35 @@ std::vector<Axis> default_axes(const ValueType& type) {
                                              dim.name().starts_with("batch"));
       axes.push_back({batch ? Kind::batch : Kind::time, 0});
     } else {
-      const bool features = i + 1 == type.shape.rank() && is_float(type.element);
+      const bool features = i + 1 == type.shape.rank() &&
+                            (is_float(type.element) || type.element == ElementType::boolean);
       axes.push_back({features ? Kind::feature : Kind::part, dim.extent()});
     }
+  }
+  // Of two that may be time, the second is the batch.
+  size_t times = 0;
+  const bool batch = std::any_of(axes.begin(), axes.end(),
+                                 [](const Axis& axis) { return axis.kind == Kind::batch; });
+  for (Axis& axis : axes) {
+    if (axis.kind == Kind::time && times++ == 1 && !batch) axis.kind = Kind::batch;
+  }
+  return axes;
+}
+
+std::vector<Axis> slice_axes(const ValueType& type) {
+  std::vector<Axis> axes = default_axes(type);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    if (i + 2 == axes.size() || (i + 1 == axes.size() && axes[i].kind == Kind::time))
+      axes[i] = {Kind::batch, 0};
   }
   return axes;
 }
 
 std::vector<Expr> variables(const std::string& name, const std::vector<Axis>& axes) {
   const int64_t count = count_of(part_extents(axes));
-  const bool over_time =
-      std::any_of(axes.begin(), axes.end(), [](const Axis& a) { return a.kind == Kind::time; });
   std::vector<Expr> result;
   for (int64_t i = 0; i < std::min(count, kMostParts); ++i) {
-    result.push_back(
-        variable(count == 1 ? name : name + "_" + std::to_string(i), width_of(axes), over_time));
+    result.push_back(variable(count == 1 ? name : name + "_" + std::to_string(i), width_of(axes)));
   }
   return result;
 }
@@ -163,7 +178,10 @@ std::optional<std::vector<Expr>> Evaluation::over(const Symbolic& value,
       const Axis &from = value.axes[i], &to = axes[axes.size() - rank + i];
       const bool one = from.extent == 1 && (from.kind == Kind::part || from.kind == Kind::feature);
       if (!one && (from.kind != to.kind || from.extent != to.extent)) return std::nullopt;
-      if (one && to.kind == Kind::feature && from.kind != Kind::feature) return std::nullopt;
+      // A scalar is the same for every feature; features elsewhere are not.
+      const bool scalar = !value.feature_axis();
+      if (one && to.kind == Kind::feature && from.kind != Kind::feature && !scalar)
+        return std::nullopt;
     }
     if (!own(
             rank, [&](size_t i) { return value.axes[i].extent; },
@@ -221,10 +239,17 @@ std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
       return type == ElementType::i32 || type == ElementType::i64;
     };
     const ElementType to = node.result()->type().element;
+    if (at(node.operand(0)).constant) return std::nullopt;
+    if (to == ElementType::f32 && (from.element == ElementType::boolean || whole(from.element))) {
+      Symbolic result = at(node.operand(0));
+      for (Expr& part : result.parts) part = call("real", {part}, part->width);
+      return result;
+    }
     const bool same = (wide(from.element) && wide(to)) || (whole(from.element) && whole(to));
     if (!same) return std::nullopt;
     return at(node.operand(0));
   }
+  if (node.op() == Op::mod && node.flag(AttributeName::fmod)) return std::nullopt;
   if (const char* known = function_of(node.op())) function = known;
   if (node.op() == Op::gelu && node.string(AttributeName::approximate) == "none") function = "gelu";
   if (function.empty()) return std::nullopt;
@@ -242,7 +267,8 @@ std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
     for (size_t k = 0; k < operand.axes.size(); ++k) {
       Axis& axis = axes[axes.size() - operand.axes.size() + k];
       if (axis.kind == Kind::part && axis.extent == 1) axis = operand.axes[k];
-      axis.extent = std::max(axis.extent, operand.axes[k].extent);
+      if (axis.kind == operand.axes[k].kind)
+        axis.extent = std::max(axis.extent, operand.axes[k].extent);
     }
   }
   for (size_t i = 0; i < node.operand_count(); ++i) {
@@ -252,11 +278,20 @@ std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
     if (shape.size() > axes.size()) return std::nullopt;
     for (size_t k = 0; k < shape.size(); ++k) {
       Axis& axis = axes[axes.size() - shape.size() + k];
+      const bool last = k + 1 == shape.size();
+      const bool features = std::any_of(
+          axes.begin(), axes.end(), [](const Axis& other) { return other.kind == Kind::feature; });
+      if (axis.kind == Kind::part && axis.extent == 1 && shape[k] > 1 && last && !features)
+        axis.kind = Kind::feature;
       if (axis.kind == Kind::part || axis.kind == Kind::feature)
         axis.extent = std::max(axis.extent, shape[k]);
     }
   }
   if (axes.empty() && node.operand_count() > 0 && at(node.operand(0)).constant) return std::nullopt;
+  if (std::count_if(axes.begin(), axes.end(),
+                    [](const Axis& axis) { return axis.kind == Kind::time; }) > 1) {
+    return std::nullopt;
+  }
   std::vector<std::vector<Expr>> operands;
   for (size_t i = 0; i < node.operand_count(); ++i) {
     std::optional<std::vector<Expr>> operand = over(at(node.operand(i)), axes);
@@ -277,6 +312,7 @@ std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
 
 std::optional<Symbolic> Evaluation::matmul(const Node& node) {
   const Symbolic &x = at(node.operand(0)), &w = at(node.operand(1));
+  if (!x.constant && !w.constant) return product(x, w);
   if (x.constant || !w.constant || w.constant->rank() != 2 || x.axes.empty() ||
       x.axes.back().kind != Kind::feature || x.axes.back().extent != w.constant->extents()[0]) {
     return std::nullopt;
@@ -294,6 +330,7 @@ std::optional<Symbolic> Evaluation::gather(const Node& node) {
   if (axis < 0) axis += rank;
   if (data.constant) {
     if (rank != 2 || axis != 0 || indices.constant || indices.feature_axis()) return std::nullopt;
+    if (!is_float(data.constant->type())) return std::nullopt;
     Symbolic result{indices.axes, {}, nullptr};
     result.axes.push_back({Kind::feature, data.constant->extents()[1]});
     for (const Expr& part : indices.parts)
@@ -306,8 +343,8 @@ std::optional<Symbolic> Evaluation::gather(const Node& node) {
   const auto place = static_cast<size_t>(axis);
   Symbolic result = data;
   if (data.axes[place].kind == Kind::time) {
-    if (index != 0 && index != -1) return std::nullopt;
-    for (Expr& part : result.parts) part = time_call(index == 0 ? "first" : "last", part);
+    if (index < -1) return std::nullopt;
+    for (Expr& part : result.parts) part = step(part, index);
   } else if (data.axes[place].kind == Kind::part) {
     const int64_t begin = index < 0 ? index + data.axes[place].extent : index;
     std::optional<Symbolic> one = cut(data, place, begin, begin + 1);
@@ -333,7 +370,13 @@ std::optional<Symbolic> Evaluation::reduce(const Node& node) {
   const auto axis =
       static_cast<size_t>(axes[0] < 0 ? axes[0] + static_cast<int64_t>(x.axes.size()) : axes[0]);
   if (axis >= x.axes.size()) return std::nullopt;
-  const bool over_time = x.axes[axis].kind == Kind::time && !soft;
+  if (!soft && x.axes[axis].kind == Kind::part && x.axes[axis].extent == 1) {
+    Symbolic same = x;  // one element is its own mean
+    if (!node.flag(AttributeName::keep_dims))
+      same.axes.erase(same.axes.begin() + static_cast<ptrdiff_t>(axis));
+    return same;
+  }
+  const bool over_time = x.axes[axis].kind == Kind::time;
   if (x.axes[axis].kind != Kind::feature && !over_time) return std::nullopt;
   const char* function = node.op() == Op::reduce_mean  ? "mean"
                          : node.op() == Op::reduce_sum ? "sum"
@@ -342,7 +385,9 @@ std::optional<Symbolic> Evaluation::reduce(const Node& node) {
                                                        : name(node.op()).data();
   Symbolic result{x.axes, {}, nullptr};
   if (over_time) {
-    for (const Expr& part : x.parts) result.parts.push_back(time_call(function, part));
+    for (const Expr& part : x.parts)
+      result.parts.push_back(call(function + std::string(kOverTime), {part}, part->width));
+    if (soft) return result;
     result.axes[axis] = {Kind::part, 1};
     if (!node.flag(AttributeName::keep_dims))
       result.axes.erase(result.axes.begin() + static_cast<ptrdiff_t>(axis));
@@ -396,34 +441,22 @@ bool Evaluation::evaluate(const Node& node) {
       break;
     case Op::split:
       return split(node);
-    case Op::slice: {
-      const auto begins = constant_ints(node.operand(1)), ends = constant_ints(node.operand(2)),
-                 axes = constant_ints(node.operand(3)), steps = constant_ints(node.operand(4));
-      const Symbolic& x = at(node.operand(0));
-      if (x.constant || !begins || !ends || !axes || axes->size() != 1 ||
-          (node.operand(4) && (!steps || (*steps)[0] != 1))) {
-        break;
-      }
-      const auto rank = static_cast<int64_t>(x.axes.size());
-      const int64_t axis = (*axes)[0] < 0 ? (*axes)[0] + rank : (*axes)[0];
-      if (x.axes[static_cast<size_t>(axis)].kind == Kind::time) {
-        // One step at either end.
-        const bool last = (*begins)[0] == -1 && (*ends)[0] > kNoExtent,
-                   first = (*begins)[0] == 0 && (*ends)[0] == 1;
-        if (!last && !first) break;
-        result = Symbolic{x.axes, {}, nullptr};
-        result->axes[static_cast<size_t>(axis)] = {Kind::part, 1};
-        for (const Expr& part : x.parts)
-          result->parts.push_back(time_call(last ? "last" : "first", part));
-        break;
-      }
-      const int64_t extent = x.axes[static_cast<size_t>(axis)].extent;
-      const auto bound = [&](int64_t at) {
-        return std::clamp<int64_t>(at < 0 ? at + extent : at, 0, extent);
-      };
-      result = cut(x, static_cast<size_t>(axis), bound((*begins)[0]), bound((*ends)[0]));
+    case Op::slice:
+      result = slice(node);
       break;
-    }
+    case Op::conv:
+      result = convolution(node);
+      break;
+    case Op::max_pool:
+    case Op::average_pool:
+      result = pool(node);
+      break;
+    case Op::pad:
+      result = pad(node);
+      break;
+    case Op::arg_max:
+      result = arg_max(node);
+      break;
     case Op::transpose:
       result = transpose(node);
       break;

@@ -21,7 +21,7 @@ struct Axis {
 };
 
 struct Symbolic {
-  std::vector<Axis> axes;   // at most one of features
+  std::vector<Axis> axes;   // at most one of features, at most one of time
   std::vector<Expr> parts;  // in the order of the part axes, the last fastest
   TensorPtr constant;       // instead of both: its axes are what those of its partner are
 
@@ -61,6 +61,7 @@ class Evaluation {
 
   void set(const Value* value, Symbolic symbolic) { values_[value] = std::move(symbolic); }
   const Symbolic& at(const Value* value) const { return values_.at(value); }
+  bool known(const Value* value) const { return values_.contains(value); }
 
   // A node without regions. False, and nothing is set, if the language has no words for it.
   bool evaluate(const Node& node);
@@ -71,9 +72,17 @@ class Evaluation {
  private:
   std::optional<Symbolic> elementwise(const Node& node);
   std::optional<Symbolic> matmul(const Node& node);
+  std::optional<Symbolic> product(const Symbolic& x, const Symbolic& y);
+  std::optional<Symbolic> slice(const Node& node);
+  std::optional<Symbolic> convolution(const Node& node);
+  std::optional<Symbolic> single_step(const Node& node);
+  std::optional<Symbolic> pool(const Node& node);
+  std::optional<Symbolic> pad(const Node& node);
+  std::optional<Symbolic> arg_max(const Node& node);
   std::optional<Symbolic> gather(const Node& node);
   std::optional<Symbolic> reduce(const Node& node);
   std::optional<Symbolic> concat(const Node& node);
+  std::optional<Symbolic> sequence(const Node& node, size_t place);
   std::optional<Symbolic> reshape(const Node& node);
   std::optional<Symbolic> transpose(const Node& node);
   std::optional<Symbolic> unsqueeze(const Node& node);
@@ -91,6 +100,9 @@ std::optional<std::vector<int64_t>> constant_ints(const Value* value);
 // Axes of a value of which nothing else is known: the last of floats, if its extent is a constant,
 // is features, symbols are the batch if they are called so, otherwise time; other constants parts.
 std::vector<Axis> default_axes(const ValueType& type);
+
+// The same for a state or a slice: what is before its features is the batch.
+std::vector<Axis> slice_axes(const ValueType& type);
 
 // Expressions of new variables of a value's name: one, or NAME_0, NAME_1 if it has parts.
 std::vector<Expr> variables(const std::string& name, const std::vector<Axis>& axes);

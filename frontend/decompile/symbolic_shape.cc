@@ -12,6 +12,10 @@ bool is_constant_extent(const ValueType& type, size_t axis) {
   return type.shape.ranked() && axis < type.shape.rank() && type.shape[axis].is_constant();
 }
 
+bool is_one(const ValueType& type, int64_t axis) {
+  return provably_equal(type.shape[static_cast<size_t>(axis)], 1);
+}
+
 // Which of the part axes an axis is.
 size_t part_number(const std::vector<Axis>& axes, size_t axis) {
   size_t number = 0;
@@ -28,6 +32,11 @@ std::optional<Symbolic> Evaluation::concat(const Node& node) {
   const auto place = static_cast<size_t>(axis);
   if (first.constant || place >= first.axes.size()) return std::nullopt;
   const Kind kind = first.axes[place].kind;
+  for (const Value* operand : node.operands()) {
+    const Symbolic& piece = at(operand);
+    if (!piece.constant && place < piece.axes.size() && piece.axes[place].kind == Kind::time)
+      return sequence(node, place);
+  }
   if (kind != Kind::part && kind != Kind::feature) return std::nullopt;
   Symbolic result{first.axes, {}, nullptr};
   result.axes[place].extent = 0;
@@ -48,9 +57,7 @@ std::optional<Symbolic> Evaluation::concat(const Node& node) {
       std::vector<Expr> pieces;
       for (size_t i = 0; i < node.operand_count(); ++i)
         pieces.push_back(at(node.operand(i)).parts[part]);
-      Expr all = call("", std::move(pieces), result.axes[place].extent);
-      all->kind = Expression::Kind::concat;
-      result.parts.push_back(std::move(all));
+      result.parts.push_back(decompile::concat(std::move(pieces), result.axes[place].extent));
     }
     return result;
   }
@@ -65,6 +72,33 @@ std::optional<Symbolic> Evaluation::concat(const Node& node) {
     result.parts.push_back(operand.parts[offset_of(index, part_extents(operand.axes))]);
   });
   return result;
+}
+
+// Sequences and single steps one after the other.
+std::optional<Symbolic> Evaluation::sequence(const Node& node, size_t place) {
+  std::vector<Axis> axes;
+  std::vector<Expr> pieces;
+  for (const Value* operand : node.operands()) {
+    const Symbolic& piece = at(operand);
+    if (piece.constant || place >= piece.axes.size()) return std::nullopt;
+    std::vector<Axis> own = piece.axes;
+    own.erase(own.begin() + static_cast<ptrdiff_t>(place));
+    if (!part_extents(own).empty() ||
+        (piece.axes[place].kind != Kind::time && piece.axes[place].kind != Kind::part)) {
+      return std::nullopt;
+    }
+    for (size_t i = 0; i < axes.size() && !pieces.empty(); ++i) {
+      if (own.size() != axes.size() || own[i].kind != axes[i].kind ||
+          own[i].extent != axes[i].extent) {
+        return std::nullopt;
+      }
+    }
+    axes = std::move(own);
+    pieces.insert(pieces.end(), piece.parts.begin(), piece.parts.end());
+  }
+  axes.insert(axes.begin() + static_cast<ptrdiff_t>(place), {Kind::time, 0});
+  const int64_t width = pieces[0]->width;
+  return Symbolic{std::move(axes), {call("sequence", std::move(pieces), width)}, nullptr};
 }
 
 std::optional<Symbolic> Evaluation::cut(const Symbolic& x, size_t axis, int64_t begin,
@@ -87,18 +121,22 @@ std::optional<Symbolic> Evaluation::cut(const Symbolic& x, size_t axis, int64_t 
 }
 
 bool Evaluation::split(const Node& node) {
-  const Symbolic& x = at(node.operand(0));
+  const Symbolic x = at(node.operand(0));
   if (x.constant) return false;
   int64_t axis = node.integer(AttributeName::axis);
   if (axis < 0) axis += static_cast<int64_t>(x.axes.size());
+  const bool of_time = x.axes[static_cast<size_t>(axis)].kind == Kind::time;
   int64_t begin = 0;
   std::vector<Symbolic> results;
   for (size_t i = 0; i < node.result_count(); ++i) {
     const ValueType& type = node.result(i)->type();
     if (!is_constant_extent(type, static_cast<size_t>(axis))) return false;
     const int64_t end = begin + type.shape[static_cast<size_t>(axis)].extent();
-    std::optional<Symbolic> piece = cut(x, static_cast<size_t>(axis), begin, end);
+    std::optional<Symbolic> piece = of_time ? x : cut(x, static_cast<size_t>(axis), begin, end);
     if (!piece) return false;
+    for (Expr& part : piece->parts) {
+      if (of_time) part = steps(part, begin, end);
+    }
     results.push_back(std::move(*piece));
     begin = end;
   }
@@ -149,12 +187,24 @@ std::optional<Symbolic> Evaluation::squeeze(const Node& node) {
   std::sort(places.rbegin(), places.rend());
   for (const int64_t place : places) {
     const Axis& axis = result.axes[static_cast<size_t>(place)];
-    if (axis.extent != 1 || axis.kind == Kind::time || axis.kind == Kind::batch)
-      return std::nullopt;
+    const bool carried = axis.kind == Kind::time || axis.kind == Kind::batch;
+    if (carried ? !is_one(node.operand(0)->type(), place) : axis.extent != 1) return std::nullopt;
+    if (axis.kind == Kind::time) {
+      for (Expr& part : result.parts) part = step(part, -1);
+    }
     if (axis.kind == Kind::feature) {
       for (Expr& part : result.parts) {
         if (part->width == 0) continue;
-        Expr scalar = variable("", 0, part->over_time);
+        if (part->kind == Expression::Kind::product && !part->shared) {
+          // A matrix of one row is a vector.
+          auto dot = std::make_shared<Expression>(*part);
+          dot->width = 0;
+          dot->tensor = std::make_shared<const Tensor>(
+              part->tensor->clone().reshaped({part->tensor->size()}));
+          part = std::move(dot);
+          continue;
+        }
+        Expr scalar = variable("", 0);
         scalar->kind = Expression::Kind::part;
         scalar->arguments = {part};
         part = std::move(scalar);
@@ -170,11 +220,20 @@ std::optional<Symbolic> Evaluation::reshape(const Node& node) {
   const Symbolic& x = at(node.operand(0));
   const ValueType &from = node.operand(0)->type(), &to = node.result()->type();
   if (x.constant || !to.shape.ranked() || !from.shape.ranked()) return std::nullopt;
+  // What the target says where the type does not: 0 copies an extent, -1 is what is left.
+  const auto target = constant_ints(node.operand(1));
+  const auto wanted = [&](size_t j) {
+    return target && target->size() == to.shape.rank() ? (*target)[j] : 1;
+  };
   Symbolic result{{}, x.parts, nullptr};
   size_t i = 0, j = 0;
   while (i < x.axes.size() || j < to.shape.rank()) {
     const bool more_from = i < x.axes.size(), more_to = j < to.shape.rank();
-    if (more_from && more_to && from.shape[i] == to.shape[j] && !from.shape[i].is_unknown()) {
+    const bool copied = more_to && wanted(j) == 0 && i == j;
+    const bool rest = more_to && wanted(j) == -1 && j + 1 == to.shape.rank();
+    if (more_from && more_to &&
+        (copied || (from.shape[i] == to.shape[j] && !from.shape[i].is_unknown()) ||
+         (rest && i + 1 == x.axes.size()))) {
       result.axes.push_back(x.axes[i]);
       ++i, ++j;
     } else if (more_from && x.axes[i].kind == Kind::part && x.axes[i].extent == 1) {
@@ -184,11 +243,10 @@ std::optional<Symbolic> Evaluation::reshape(const Node& node) {
       ++j;
     } else if (i + 2 == x.axes.size() && j + 1 == to.shape.rank() && x.axes[i].kind == Kind::part &&
                x.axes[i + 1].kind == Kind::feature && part_extents(x.axes).size() == 1 &&
-               provably_equal(to.shape[j], x.axes[i].extent * x.axes[i + 1].extent)) {
-      Expr all = call("", x.parts, x.axes[i].extent * x.axes[i + 1].extent);
-      all->kind = Expression::Kind::concat;
-      result.parts = {all};
-      result.axes.push_back({Kind::feature, all->width});
+               (rest || provably_equal(to.shape[j], x.axes[i].extent * x.axes[i + 1].extent))) {
+      const int64_t width = x.axes[i].extent * x.axes[i + 1].extent;
+      result.parts = {decompile::concat(x.parts, width)};
+      result.axes.push_back({Kind::feature, width});
       i += 2, ++j;
     } else {
       return std::nullopt;

@@ -10,32 +10,71 @@ namespace {
 using Kind = Expression::Kind;
 
 // How tight an operator binds, as the grammar has it.
-enum Precedence : int { kSum = 1, kTerm, kFactor, kProduct, kPower, kPostfix, kPrimary };
+enum Precedence : int {
+  kComparison = 1,
+  kSum,
+  kTerm,
+  kFactor,
+  kProduct,
+  kPower,
+  kPostfix,
+  kPrimary
+};
+
+}  // namespace
 
 std::string number_text(double value) {
-  // As the float that it was: the shortest text that gives it back.
   const std::string text = fmt::format("{}", static_cast<float>(value));
   return text.ends_with(".0") ? text.substr(0, text.size() - 2) : text;
 }
 
-}  // namespace
-
 Names::Names()
-    : taken_({"model",      "weights",       "const",      "input",      "param",     "cell",
-              "output",     "given",         "R",          "O",          "scan",      "over",
-              "reverse",    "bidirectional", "stack",      "layers",     "residual",  "decode",
-              "start",      "until",         "length",     "greedy",     "sample",    "beam",
-              "from",       "lengths",       "with",       "uniform",    "sigmoid",   "tanh",
-              "relu",       "exp",           "log",        "sqrt",       "abs",       "sign",
-              "erf",        "sin",           "cos",        "floor",      "ceil",      "round",
-              "softplus",   "softsign",      "gelu",       "silu",       "selu",      "leaky_relu",
-              "elu",        "hard_sigmoid",  "max",        "min",        "clip",      "where",
-              "softmax",    "log_softmax",   "sum",        "mean",       "argmax",    "last",
-              "first",      "outer",         "transpose",  "one_hot",    "embedding", "linear",
-              "layer_norm", "conv1d",        "max_pool1d", "avg_pool1d", "attention", "lstm",
-              "gru",        "rnn",           "rnn_relu",   "f32",        "f64",       "i32",
-              "i64",        "bool",          "time",       "T",          "B",         "N",
-              "S",          "batch",         "H"}) {}
+    : taken_({"model",      "weights",
+              "const",      "input",
+              "param",      "cell",
+              "output",     "given",
+              "R",          "O",
+              "scan",       "over",
+              "reverse",    "bidirectional",
+              "stack",      "layers",
+              "residual",   "decode",
+              "start",      "until",
+              "length",     "greedy",
+              "sample",     "beam",
+              "from",       "lengths",
+              "with",       "uniform",
+              "sigmoid",    "tanh",
+              "relu",       "exp",
+              "log",        "sqrt",
+              "abs",        "sign",
+              "erf",        "sin",
+              "cos",        "floor",
+              "ceil",       "round",
+              "softplus",   "softsign",
+              "gelu",       "silu",
+              "selu",       "leaky_relu",
+              "elu",        "hard_sigmoid",
+              "max",        "min",
+              "clip",       "where",
+              "softmax",    "log_softmax",
+              "sum",        "mean",
+              "argmax",     "last",
+              "first",      "outer",
+              "transpose",  "one_hot",
+              "embedding",  "linear",
+              "layer_norm", "conv1d",
+              "max_pool1d", "avg_pool1d",
+              "sequence",   "indices",
+              "pad",        "mod",
+              "real",       "attention",
+              "lstm",       "gru",
+              "rnn",        "rnn_relu",
+              "f32",        "f64",
+              "i32",        "i64",
+              "bool",       "time",
+              "T",          "B",
+              "N",          "S",
+              "batch",      "H"}) {}
 
 std::string identifier_of(std::string_view text) {
   std::string out;
@@ -85,7 +124,9 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
     case Kind::parameter:
       return parameter(e, factor ? "p" : "b");
     case Kind::product: {
-      const std::string matrix = parameter(e, from_state(e->arguments[0]) ? "U" : "W");
+      const bool state = from_state(e->arguments[0]);
+      const std::string matrix =
+          parameter(e, e->tensor->rank() == 1 ? (state ? "u" : "w") : (state ? "U" : "W"));
       return bound(kProduct, matrix + "·" + print(e->arguments[0], kPower, false));
     }
     case Kind::lookup: {
@@ -97,6 +138,26 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
       return fmt::format("embedding({}, {}, {}, weights = \"{}\")",
                          print(e->arguments[0], 0, false), e->tensor->extents()[0],
                          e->tensor->extents()[1], prefix);
+    }
+    case Kind::convolution: {
+      std::string prefix;
+      if (e->tensor) {
+        prefix = named_[e.get()];
+        if (prefix.empty()) {
+          named_[e.get()] = prefix = prefix_ + names_.take("conv");
+          tables_.push_back({prefix + ".weight", e->tensor});
+          if (e->bias) tables_.push_back({prefix + ".bias", e->bias});
+        }
+        prefix = fmt::format(", weights = \"{}\"", prefix);
+      }
+      return "conv1d(" + print(e->arguments[0], 0, false) + e->options + prefix + ")";
+    }
+    case Kind::steps: {
+      const std::string whole = print(e->arguments[0], kPostfix, false);
+      return e->one ? fmt::format("{}[{}, ..]", whole, e->begin)
+                    : fmt::format("{}[{}:{}, ..]", whole,
+                                  e->begin == 0 ? "" : std::to_string(e->begin),
+                                  e->end == kAllSteps ? "" : std::to_string(e->end));
     }
     case Kind::concat: {
       std::string inner;
@@ -118,6 +179,10 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
     const std::string a = print(e->arguments[0], left, false, factors);
     return bound(own, a + sign + print(e->arguments[1], right, false, factors));
   };
+  for (const char* sign : {"==", "<", "<=", ">", ">="}) {
+    if (f == sign) return binary((" " + f + " ").c_str(), kComparison, kSum, kSum);
+  }
+  if (f == "·") return binary("·", kProduct, kProduct, kPower);
   if (f == "+") return binary(" + ", kSum, kSum, kTerm);
   if (f == "-") return binary(" - ", kSum, kSum, kTerm);
   if (f == "*") return binary("*", kTerm, kTerm, kFactor);
@@ -130,7 +195,7 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
   if (f.ends_with(kOverTime)) {
     return f.substr(0, f.find('@')) + "(" + inner + ", over = time)";
   }
-  return f + "(" + inner + ")";
+  return f + "(" + inner + e->options + ")";
 }
 
 std::string Writer::text(const Expr& e, const std::string& target) {

@@ -28,6 +28,9 @@ class Names {
   std::map<std::string, int> last_;  // number given to a name that was wished for
 };
 
+// The shortest text that gives back the float that the value was.
+std::string number_text(double value);
+
 // Letters, digits and _; never empty, never a digit first.
 std::string identifier_of(std::string_view text);
 

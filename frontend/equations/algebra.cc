@@ -304,6 +304,53 @@ Tensored Algebra::reversed(const Tensored& x, Range range) {
           x.time, x.batch};
 }
 
+Tensored Algebra::join(const std::vector<Tensored>& parts, Range range) {
+  Tensored like = parts[0];
+  for (const Tensored& part : parts) {
+    if (part.rank() != like.rank() || !broadcastable(part.features(), like.features()))
+      misfit(parts[0], part, "the sequence", range);
+    for (size_t i = 0; i < part.rank(); ++i) {
+      if (provably_different(part.features()[i], parts[0].features()[i]))
+        misfit(parts[0], part, "the sequence", range);
+    }
+    if (part.element() != like.element()) {
+      fail(range, "types do not fit in the sequence: " + std::string(name(parts[0].element())) +
+                      " and " + std::string(name(part.element())));
+    }
+    if (part.batch && !like.batch) like = part;
+  }
+  std::vector<Value*> values;
+  for (const Tensored& part : parts) {
+    const Tensored whole = part.batch == like.batch
+                               ? part
+                               : expanded(part, {like.time ? index(like, true, 0, range) : like});
+    values.push_back(whole.time ? whole.value
+                                : unsqueezed(whole.value, {whole.batch && batch_first_ ? 1 : 0}));
+  }
+  const Tensored result{nullptr, true, like.batch};
+  const int64_t axis = time_axis(result);
+  return {builder_.create(Op::concat, values, {{AttributeName::axis, axis}})->result(), true,
+          like.batch};
+}
+
+Tensored Algebra::indices(const Tensored& x, Range range) {
+  const int64_t axis = reduced_axis(x, true, "the indices", range);
+  const Dim time = x.value->type().shape[static_cast<size_t>(axis)];
+  Value* count = nullptr;
+  if (time.is_constant()) {
+    count = builder_.scalar<int64_t>(time.extent());
+  } else {
+    count = builder_.squeeze(
+        builder_.op(Op::shape, {x.value},
+                    {{AttributeName::start, axis}, {AttributeName::end, axis + 1}}),
+        {0});
+  }
+  Value* const result =
+      builder_.op(Op::range, {builder_.scalar<int64_t>(0), count, builder_.scalar<int64_t>(1)});
+  result->set_type(ValueType::tensor(ElementType::i64, {time}));
+  return {result, true, false};
+}
+
 Tensored Algebra::reduce(Op op, const Tensored& x, bool over_time, Range range) {
   const int64_t axis = reduced_axis(x, over_time, "a reduction", range);
   return {builder_.op(op, {x.value, builder_.ints({axis})}, {{AttributeName::keep_dims, false}}),

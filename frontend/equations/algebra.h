@@ -55,6 +55,10 @@ class Algebra {
   Tensored slice(const Tensored& x, bool over_time, int64_t begin, int64_t end, Range range);
   Tensored index(const Tensored& x, bool over_time, int64_t at, Range range);
   Tensored reversed(const Tensored& x, Range range);
+  // One after the other along time; what has no time axis is one step.
+  Tensored join(const std::vector<Tensored>& parts, Range range);
+  // The numbers of x's steps, from 0: i64, without features.
+  Tensored indices(const Tensored& x, Range range);
   // Op::reduce_*; over time, or over the last axis of the features.
   Tensored reduce(Op op, const Tensored& x, bool over_time, Range range);
   Tensored arg_max(const Tensored& x, bool over_time, Range range);

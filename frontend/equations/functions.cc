@@ -1,110 +1,11 @@
 // The functions of the language; docs/language.md lists them.
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
-#include "frontend/equations/evaluator.h"
+#include "frontend/equations/call.h"
 
 namespace refrain::equations {
 namespace {
-
-// The arguments of one call, by position or by name, each to be asked for once.
-class Call {
- public:
-  Call(Evaluator& in, const Expression& call)
-      : evaluator(in), algebra(in.algebra()), expression(call) {
-    for (const Argument& argument : expression.arguments) {
-      if (argument.name.text.empty()) {
-        if (!named_.empty()) {
-          fail(argument.value->range, "an argument by position behind one by name");
-        }
-        positional_.push_back(argument.value.get());
-      } else if (!named_.emplace(argument.name.text, &argument).second) {
-        fail(argument.name.range, "'" + argument.name.text + "' is given twice");
-      }
-    }
-  }
-
-  size_t count() const { return positional_.size(); }
-  Range range() const { return expression.range; }
-  Range name_range() const { return expression.operator_range; }
-
-  // The next argument by position, or by its name; null if there is none.
-  const Expression* optional(const std::string& name) {
-    known_.push_back(name);
-    if (const auto at = named_.find(name); at != named_.end()) {
-      const Expression* const value = at->second->value.get();
-      named_.erase(at);
-      return value;
-    }
-    return next_ < positional_.size() ? positional_[next_++] : nullptr;
-  }
-  const Expression& required(const std::string& name) {
-    if (const Expression* const value = optional(name)) return *value;
-    fail(expression.range, "'" + expression.text + "' needs an argument '" + name + "'");
-  }
-  // An argument that has no place, only a name.
-  const Expression* keyword(const std::string& name) {
-    known_.push_back(name);
-    const auto at = named_.find(name);
-    if (at == named_.end()) return nullptr;
-    const Expression* const value = at->second->value.get();
-    named_.erase(at);
-    return value;
-  }
-  Tensored tensor(const std::string& name) { return evaluator.tensor(required(name)); }
-  double number(const std::string& name, double otherwise) {
-    const Expression* const value = optional(name);
-    return value ? evaluator.number(*value) : otherwise;
-  }
-  int64_t integer(const std::string& name, int64_t otherwise, int64_t least) {
-    const Expression* const value = optional(name);
-    return value ? evaluator.integer(*value, least, Evaluator::kMaxExtent) : otherwise;
-  }
-  int64_t size(const std::string& name) { return evaluator.size(required(name)); }
-  bool flag(const std::string& name, bool otherwise) {
-    const Expression* const value = optional(name);
-    return value ? evaluator.flag(*value) : otherwise;
-  }
-  // `over = time`; `over = features`.
-  bool over_time() {
-    const Expression* const over = keyword("over");
-    if (!over || (over->kind == Expression::Kind::name && over->text == "features")) return false;
-    if (over->kind == Expression::Kind::name && over->text == "time") return true;
-    fail(over->range, "expected 'time' or 'features'");
-  }
-  std::string prefix() {
-    const Expression* const given = keyword("weights");
-    return given ? evaluator.string(*given) : evaluator.function_prefix(expression.text);
-  }
-  void finish() const {
-    if (next_ < positional_.size()) {
-      fail(positional_[next_]->range, "too many arguments of '" + expression.text + "'");
-    }
-    if (!named_.empty()) {
-      const Name& name = named_.begin()->second->name;
-      fail(name.range, "'" + expression.text + "' has no argument '" + name.text + "'",
-           suggestion(name.text, known_));
-    }
-  }
-
-  Tensored weight(const Weight& weight) { return {evaluator.weight(weight, false)}; }
-  Tensored scalar(const Tensored& like, double value) {
-    return algebra.scalar(like.element(), value);
-  }
-
-  Evaluator& evaluator;
-  Algebra& algebra;
-  const Expression& expression;
-
- private:
-  std::vector<const Expression*> positional_;
-  std::map<std::string, const Argument*> named_;
-  std::vector<std::string> known_;
-  size_t next_ = 0;
-};
-
-using Function = std::function<Operand(Call&)>;
 
 Function unary(Op op) {
   return [op](Call& call) -> Operand {
@@ -143,31 +44,52 @@ Operand silu(Call& call) {
                                   call.range());
 }
 
+// Of two tensors or numbers.
+Operand binary(Call& call, Op op, double (*of_numbers)(double, double)) {
+  const Operand left = call.evaluator.evaluate(call.required("a"));
+  const Expression& second = call.required("b");
+  const Operand right = call.evaluator.evaluate(second);
+  call.finish();
+  const auto *x = std::get_if<double>(&left), *y = std::get_if<double>(&right);
+  if (x && y) return of_numbers(*x, *y);
+  Tensored a, b;
+  if (x) {
+    b = call.evaluator.tensor(right, second.range);
+    a = call.scalar(b, *x);
+  } else {
+    a = call.evaluator.tensor(left, call.range());
+    b = y ? call.scalar(a, *y) : call.evaluator.tensor(right, second.range);
+  }
+  return call.algebra.elementwise(op, a, b, "'" + call.expression.text + "'", call.range());
+}
+
 // max and min: of two tensors, or a reduction.
-Function extremum(Op binary, Op reduction) {
-  return [binary, reduction](Call& call) -> Operand {
-    if (call.count() < 2) {
-      const Tensored x = call.tensor("x");
-      const bool over_time = call.over_time();
-      call.finish();
-      return call.algebra.reduce(reduction, x, over_time, call.range());
+Function extremum(Op op, Op reduction) {
+  return [op, reduction](Call& call) -> Operand {
+    if (call.count() >= 2) {
+      return binary(
+          call, op,
+          op == Op::max ? [](double x, double y) { return std::max(x, y); }
+                        : [](double x, double y) { return std::min(x, y); });
     }
-    const Operand left = call.evaluator.evaluate(call.required("a"));
-    const Expression& second = call.required("b");
-    const Operand right = call.evaluator.evaluate(second);
+    const Tensored x = call.tensor("x");
+    const bool over_time = call.over_time();
     call.finish();
-    const auto *x = std::get_if<double>(&left), *y = std::get_if<double>(&right);
-    if (x && y) return binary == Op::max ? std::max(*x, *y) : std::min(*x, *y);
-    Tensored a, b;
-    if (x) {
-      b = call.evaluator.tensor(right, second.range);
-      a = call.scalar(b, *x);
-    } else {
-      a = call.evaluator.tensor(left, call.range());
-      b = y ? call.scalar(a, *y) : call.evaluator.tensor(right, second.range);
-    }
-    return call.algebra.elementwise(binary, a, b, "'" + call.expression.text + "'", call.range());
+    return call.algebra.reduce(reduction, x, over_time, call.range());
   };
+}
+
+// What is left of a division; it has the divisor's sign.
+Operand mod(Call& call) {
+  return binary(call, Op::mod, [](double x, double y) { return x - y * std::floor(x / y); });
+}
+
+// Whole numbers and truth values as numbers of the parameters' type.
+Operand real(Call& call) {
+  const Tensored x = call.tensor("x");
+  call.finish();
+  return Tensored{call.algebra.builder().cast(x.value, call.evaluator.context().real), x.time,
+                  x.batch};
 }
 
 Function reduction(Op op) {
@@ -219,20 +141,6 @@ Operand where(Call& call) {
     b = y ? call.scalar(a, *y) : call.evaluator.tensor(right, second.range);
   }
   return call.algebra.where(condition, a, b, call.range());
-}
-
-Function step(int64_t at) {
-  return [at](Call& call) -> Operand {
-    const Tensored x = call.tensor("x");
-    call.finish();
-    return call.algebra.index(x, true, at, call.range());
-  };
-}
-
-Operand reverse(Call& call) {
-  const Tensored x = call.tensor("x");
-  call.finish();
-  return call.algebra.reversed(x, call.range());
 }
 
 Operand outer(Call& call) {
@@ -338,88 +246,6 @@ Operand layer_norm(Call& call) {
   return combine(Op::add, scaled, call.weight(b));
 }
 
-using Ints = std::vector<int64_t>;
-
-Operand conv1d(Call& call) {
-  const Tensored x = call.tensor("x");
-  const Expression* const filter = call.keyword("filter");
-  std::vector<double> taps;
-  int64_t channels = 0, kernel = 0;
-  if (filter) {
-    const Operand given = call.evaluator.evaluate(*filter);
-    const auto* tuple = std::get_if<std::vector<double>>(&given);
-    if (!tuple) fail(filter->range, "expected a tuple of numbers, (-1, 2, -1) for example");
-    taps = *tuple;
-    kernel = static_cast<int64_t>(taps.size());
-  } else {
-    channels = call.size("channels");
-    kernel = call.size("kernel");
-  }
-  const int64_t stride = call.integer("stride", 1, 1), padding = call.integer("padding", 0, 0),
-                dilation = call.integer("dilation", 1, 1);
-  const bool causal = call.flag("causal", false);
-  const int64_t groups = filter ? 1 : call.integer("groups", 1, 1);
-  const bool bias = !filter && call.flag("bias", true);
-  const std::string prefix = filter ? "" : call.prefix();
-  call.finish();
-  Algebra& a = call.algebra;
-  Builder& b = a.builder();
-  Value* const sequence = a.to_channels(x, call.range());
-  const Dim features = sequence->type().shape[1];
-  if (!features.is_constant()) fail(call.range(), "a convolution of an unknown number of features");
-  const int64_t size = features.extent();
-  const int64_t before = causal ? (kernel - 1) * dilation : padding;
-  std::vector<Attribute> attributes = {{AttributeName::strides, Ints{stride}},
-                                       {AttributeName::dilations, Ints{dilation}},
-                                       {AttributeName::pads, Ints{before, causal ? 0 : padding}},
-                                       {AttributeName::groups, filter ? size : groups}};
-  if (filter) {
-    if (size * kernel > (int64_t{1} << 24)) fail(call.range(), "a filter of too many features");
-    Tensor weights(x.element(), {size, 1, kernel});
-    visit(x.element(), [&]<typename T>(std::type_identity<T>) {
-      const std::span<T> elements = weights.data<T>();
-      for (size_t i = 0; i < elements.size(); ++i) {
-        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-          elements[i] = static_cast<T>(taps[i % taps.size()]);
-        }
-      }
-    });
-    if (!is_float(x.element())) fail(call.range(), "a convolution of whole numbers");
-    return a.from_channels(b.op(Op::conv, {sequence, b.constant(std::move(weights))}, attributes),
-                           x, true);
-  }
-  if (size % groups != 0 || channels % groups != 0) {
-    fail(call.range(), "groups do not divide " + std::to_string(size) + " features and " +
-                           std::to_string(channels) + " channels");
-  }
-  const Weight w = call.evaluator.function_parameter(
-      prefix, "weight", {channels, size / groups, kernel}, call.name_range());
-  std::vector<Value*> operands = {sequence, call.weight(w).value};
-  if (bias) {
-    const Weight offset =
-        call.evaluator.function_parameter(prefix, "bias", {channels}, call.name_range());
-    operands.push_back(call.weight(offset).value);
-  }
-  return a.from_channels(b.create(Op::conv, operands, attributes)->result(), x, false);
-}
-
-Function pool(Op op) {
-  return [op](Call& call) -> Operand {
-    const Tensored x = call.tensor("x");
-    const int64_t kernel = call.size("kernel"), stride = call.integer("stride", kernel, 1),
-                  padding = call.integer("padding", 0, 0);
-    call.finish();
-    std::vector<Attribute> attributes = {{AttributeName::kernel, Ints{kernel}},
-                                         {AttributeName::strides, Ints{stride}},
-                                         {AttributeName::pads, Ints{padding, padding}}};
-    // As PyTorch counts.
-    if (op == Op::average_pool) attributes.push_back({AttributeName::count_include_pad, true});
-    Algebra& a = call.algebra;
-    Value* const sequence = a.to_channels(x, call.range());
-    return a.from_channels(a.builder().op(op, {sequence}, attributes), x, true);
-  };
-}
-
 const std::map<std::string, Function>& functions() {
   static const auto* const table = [] {
     auto* result = new std::map<std::string, Function>{
@@ -448,6 +274,8 @@ const std::map<std::string, Function>& functions() {
         {"hard_sigmoid", hard_sigmoid},
         {"max", extremum(Op::max, Op::reduce_max)},
         {"min", extremum(Op::min, Op::reduce_min)},
+        {"mod", mod},
+        {"real", real},
         {"sum", reduction(Op::reduce_sum)},
         {"mean", reduction(Op::reduce_mean)},
         {"softmax", softmax(Op::softmax)},
@@ -455,9 +283,6 @@ const std::map<std::string, Function>& functions() {
         {"argmax", arg_max},
         {"clip", clip},
         {"where", where},
-        {"last", step(-1)},
-        {"first", step(0)},
-        {"reverse", reverse},
         {"outer", outer},
         {"transpose", transpose},
         {"attention", attention},
@@ -465,10 +290,8 @@ const std::map<std::string, Function>& functions() {
         {"embedding", embedding},
         {"linear", linear},
         {"layer_norm", layer_norm},
-        {"conv1d", conv1d},
-        {"max_pool1d", pool(Op::max_pool)},
-        {"avg_pool1d", pool(Op::average_pool)},
     };
+    add_time_functions(*result);
     return result;
   }();
   return *table;

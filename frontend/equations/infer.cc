@@ -180,7 +180,7 @@ bool CellInference::elementwise_call(const Expression& expression) {
   static const std::set<std::string> kOthers = {
       "sum",        "mean",       "max",       "min",       "argmax", "last",
       "first",      "outer",      "one_hot",   "embedding", "linear", "conv1d",
-      "max_pool1d", "avg_pool1d", "attention", "transpose"};
+      "max_pool1d", "avg_pool1d", "attention", "transpose", "indices"};
   return !kOthers.contains(expression.text);
 }
 
@@ -340,7 +340,7 @@ Abstract CellInference::call(const Expression& expression) {
   if (name == "one_hot") return sized(argument(1, "size"));
   if (name == "embedding") return sized(argument(2, "size"));
   if (name == "conv1d") return sized(argument(1, "channels"));
-  if (positional.size() == 2 && (name == "max" || name == "min")) {
+  if (positional.size() == 2 && (name == "max" || name == "min" || name == "mod")) {
     return elementwise(*positional[0], *positional[1]);
   }
   Abstract value = evaluate(*positional[0]);
@@ -363,6 +363,8 @@ Abstract CellInference::call(const Expression& expression) {
     return value;
   }
   for (size_t i = 1; i < positional.size(); ++i) evaluate(*positional[i]);  // finds parameters
+  if (name == "indices") return {Features{}, true};
+  if (name == "sequence") value.time = true;
   const bool reduces =
       name == "sum" || name == "mean" || name == "max" || name == "min" || name == "argmax";
   if (reduces && !over_time) {
