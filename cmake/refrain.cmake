@@ -11,7 +11,7 @@ if(REFRAIN_WERROR)
 endif()
 if(REFRAIN_SANITIZE)
   target_compile_options(refrain_options INTERFACE
-    -fsanitize=${REFRAIN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+    -fsanitize=${REFRAIN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   target_link_options(refrain_options INTERFACE -fsanitize=${REFRAIN_SANITIZE})
 endif()
 
@@ -26,9 +26,13 @@ function(refrain_layer layer)
   set(root ${PROJECT_BINARY_DIR}/layers/${layer})
   file(MAKE_DIRECTORY ${root})
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${layer} ${root}/${layer} SYMBOLIC)
-  add_library(refrain_${layer} STATIC ${ARG_SOURCES})
-  set_target_properties(refrain_${layer} PROPERTIES
-    POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  if(REFRAIN_SANITIZE)  # A hundred test programs with their debug information take minutes to link otherwise.
+    add_library(refrain_${layer} SHARED ${ARG_SOURCES})
+  else()
+    add_library(refrain_${layer} STATIC ${ARG_SOURCES})
+    set_target_properties(refrain_${layer} PROPERTIES
+      POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  endif()
   target_include_directories(refrain_${layer} PUBLIC ${root})
   list(TRANSFORM ARG_USES PREPEND refrain_)
   target_link_libraries(refrain_${layer} PUBLIC ${ARG_USES} PRIVATE refrain_options ${ARG_LINKS})

@@ -54,7 +54,7 @@ static void test_model(const refrain_model* model) {
   CHECK(count == 0);
   CHECK_ERROR(refrain_model_warning(model, 0, &warning), REFRAIN_ERROR, "no such warning");
   CHECK_ERROR(refrain_model_info(model, REFRAIN_INPUT, 2, &info), REFRAIN_ERROR, "no such index");
-  CHECK_ERROR(refrain_model_info(model, (refrain_port)7, 0, &info), REFRAIN_INVALID_ARGUMENT,
+  CHECK_ERROR(refrain_model_info(model, 7, 0, &info), REFRAIN_INVALID_ARGUMENT,
               "no such kind of port");
 }
 
@@ -131,7 +131,7 @@ static void test_session(const refrain_model* model) {
               "no input \"z\": expected \"x\"");
   CHECK_ERROR(refrain_session_bind(session, REFRAIN_STATE, "s", &state), REFRAIN_INVALID_ARGUMENT,
               "only inputs and outputs");
-  bound_tensor.type = (refrain_type)77;
+  bound_tensor.type = 77;
   CHECK_ERROR(refrain_session_bind(session, REFRAIN_INPUT, "x", &bound_tensor), REFRAIN_ERROR,
               "no such element type");
   bound_tensor.rank = -1;

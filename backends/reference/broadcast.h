@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "backends/reference/kernel.h"
 #include "ir/shape.h"
@@ -21,60 +22,24 @@ struct BroadcastRun {
       varies{};  // operand goes along element by element; otherwise one element for all
 };
 
-// Cuts a result into runs and calls f(const BroadcastRun<N>&) for each, in order. Axes along which
-// no operand changes its way of broadcasting are one: operands of the result's own shape, and
-// scalars, are a single run; a bias is one run a row. Operands' extents broadcast to `extents`
-// (numpy's rules).
+// Cuts a result into runs and calls f(context, run) for each, in order. Axes along which no operand
+// changes its way of broadcasting are one: operands of the result's own shape, and scalars, are a
+// single run; a bias is one run a row. Operands' extents broadcast to `extents` (numpy's rules).
+// N is 2 or 3.
+template <size_t N>
+void cut_into_runs(std::span<const int64_t> extents,
+                   const std::array<std::span<const int64_t>, N>& operands,
+                   void (*f)(void* context, const BroadcastRun<N>&), void* context);
+
+// Calls f(run) for each. The kernels are some hundred of these: what they share is compiled once.
 template <size_t N, typename F>
 void for_each_run(std::span<const int64_t> extents,
                   const std::array<std::span<const int64_t>, N>& operands, F&& f) {
-  struct Axis {
-    int64_t extent;
-    std::array<int64_t, N> strides;
-  };
-  std::array<Axis, kMaxRank> axes;  // innermost first
-  size_t count = 0;
-  std::array<int64_t, N> size;  // elements of the operand inside the axis
-  size.fill(1);
-  for (int64_t extent : extents) {
-    if (extent == 0) return;
-  }
-  for (size_t i = 0; i < extents.size(); ++i) {
-    Axis axis{extents[extents.size() - 1 - i], {}};
-    if (axis.extent == 1) continue;
-    bool continues = count > 0;
-    for (size_t k = 0; k < N; ++k) {
-      const int64_t own = i < operands[k].size() ? operands[k][operands[k].size() - 1 - i] : 1;
-      if (own != 1) axis.strides[k] = size[k];
-      size[k] *= own;
-      continues =
-          continues && axis.strides[k] == axes[count - 1].strides[k] * axes[count - 1].extent;
-    }
-    if (continues) {
-      axes[count - 1].extent *= axis.extent;
-    } else {
-      axes[count++] = axis;
-    }
-  }
-  if (count == 0) axes[count++] = {1, {}};
-
-  BroadcastRun<N> run;
-  run.count = axes[0].extent;
-  for (size_t k = 0; k < N; ++k) run.varies[k] = axes[0].strides[k] != 0;
-  std::array<int64_t, kMaxRank> index;
-  for (size_t a = 1; a < count; ++a) index[a] = 0;
-  for (;;) {
-    f(static_cast<const BroadcastRun<N>&>(run));
-    run.result += run.count;
-    size_t a = 1;
-    for (; a < count; ++a) {
-      for (size_t k = 0; k < N; ++k) run.operands[k] += axes[a].strides[k];
-      if (++index[a] < axes[a].extent) break;
-      for (size_t k = 0; k < N; ++k) run.operands[k] -= axes[a].strides[k] * axes[a].extent;
-      index[a] = 0;
-    }
-    if (a >= count) return;
-  }
+  using Function = std::remove_reference_t<F>;
+  cut_into_runs<N>(
+      extents, operands,
+      [](void* context, const BroadcastRun<N>& run) { (*static_cast<Function*>(context))(run); },
+      &f);
 }
 
 // An element in the type that it is computed in.

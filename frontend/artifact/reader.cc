@@ -149,6 +149,10 @@ class Reader {
   void serve_packed(const metadata::Model& model, WeightStore& weights, Info& info) const {
     for (const metadata::Packed* entry : *model.packed()) {
       const char* const data = at(entry->offset(), entry->bytes(), "packed weights");
+      // The verifier looks at the alignment of a vector's length, not of its elements.
+      if (reinterpret_cast<uintptr_t>(entry->key()->Data()) % alignof(int64_t) != 0) {
+        throw Error("the metadata of this compiled model is malformed");
+      }
       WeightStore::Key key(entry->key()->begin(), entry->key()->end());
       if (key.size() < kLeastKey || entry->bytes() % sizeof(float) != 0) {
         throw Error("packed weights of this compiled model", "a key and whole numbers", "others");

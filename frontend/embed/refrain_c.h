@@ -45,16 +45,19 @@ extern "C" {
 #define REFRAIN_INIT(type) ((type){.struct_size = sizeof(type)})
 #endif
 
-typedef enum refrain_status {
+/* Enumerations are int32_t, whatever a compiler makes of an enum; any other value is refused. */
+typedef int32_t refrain_status;
+enum {
   REFRAIN_OK = 0,
   REFRAIN_ERROR = 1,            /* of the model or of what was asked of it; see the message */
   REFRAIN_INVALID_ARGUMENT = 2, /* null, a wrong struct_size, an enumerator that does not exist */
   REFRAIN_OUT_OF_MEMORY = 3,
   REFRAIN_QUEUE_FULL = 4, /* refrain_stream_try_submit: nothing was taken */
   REFRAIN_INTERNAL = 5    /* a fault of the library */
-} refrain_status;
+};
 
-typedef enum refrain_type {
+typedef int32_t refrain_type;
+enum {
   REFRAIN_F32 = 0,
   REFRAIN_F64 = 1,
   REFRAIN_BF16 = 2,
@@ -68,14 +71,15 @@ typedef enum refrain_type {
   REFRAIN_U32 = 10,
   REFRAIN_U64 = 11,
   REFRAIN_BOOL = 12 /* one byte, 0 or 1 */
-} refrain_type;
+};
 
-typedef enum refrain_kernels {
+typedef int32_t refrain_kernels;
+enum {
   REFRAIN_KERNELS_HIGHWAY = 0,
   REFRAIN_KERNELS_AUTOMATIC = 1,
   REFRAIN_KERNELS_ONEDNN = 2,
   REFRAIN_KERNELS_REFERENCE = 3
-} refrain_kernels;
+};
 
 typedef struct refrain_model refrain_model;     /* immutable; any thread */
 typedef struct refrain_session refrain_session; /* one thread at a time */
@@ -190,7 +194,8 @@ typedef struct refrain_transfer {
 } refrain_transfer;
 
 /* What a handle has of inputs, outputs and states. */
-typedef enum refrain_port { REFRAIN_INPUT = 0, REFRAIN_OUTPUT = 1, REFRAIN_STATE = 2 } refrain_port;
+typedef int32_t refrain_port;
+enum { REFRAIN_INPUT = 0, REFRAIN_OUTPUT = 1, REFRAIN_STATE = 2 };
 
 /* The library's REFRAIN_API_VERSION: functions of later ones are not there. */
 REFRAIN_API uint32_t refrain_api_version(void) REFRAIN_NOEXCEPT;
