@@ -143,29 +143,34 @@ class StateWiring {
       const std::optional<size_t> input = pairs.input_of(i);
       if (!input || !wired.insert(*input).second) continue;
       const std::string& name = graph_.input(*input)->name();
-      if (!pairs.only_starts(*input))
+      const StatePairs::Read read = pairs.read_by_others(*input);
+      if (read == StatePairs::Read::states)
         fail(carried[i], "it starts with input " + name + ", which others read too");
       const std::optional<size_t> output = pairs.output_of(*input);
-      if (output && !is_taken(*output)) {
+      if (output && !is_taken(*output) && read == StatePairs::Read::nothing) {
         add({*input, *output}, name);
         continue;
       }
-      const std::vector<size_t> order = pairs.in_order(*input);
-      if (order.empty())
+      const auto shares = pairs.shares(*input);
+      if (shares.empty())
         fail(carried[i], "it starts with input " + name + ", in a form that is no output's");
-      add_output(*input, name, joined(graph_.input(*input), order, carried), nullptr);
+      add_output(*input, name, joined(graph_.input(*input), shares, carried), nullptr);
     }
   }
 
-  // Final states in the form of the input that they start with.
-  Value* joined(const Value* input, const std::vector<size_t>& order,
+  // Final states in the form of the input that they start with; what else it holds stays.
+  Value* joined(Value* input, const std::vector<std::optional<size_t>>& shares,
                 const std::vector<CarriedState>& carried) {
     Builder builder(graph_.body(), yield_);
     std::vector<Dim> dims = input->type().shape.dims();
-    if (order.size() > 1) dims[0] = dims[0].extent() / static_cast<int64_t>(order.size());
+    const auto count = static_cast<int64_t>(shares.size());
+    const int64_t share = count > 1 ? dims[0].extent() / count : 0;
+    if (count > 1) dims[0] = share;
     std::vector<Value*> parts;
-    for (const size_t i : order) {
-      Value* part = carried[i].final;
+    for (int64_t i = 0; i < count; ++i) {
+      const std::optional<size_t> state = shares[static_cast<size_t>(i)];
+      Value* part =
+          state ? carried[*state].final : builder.slice(input, 0, i * share, (i + 1) * share);
       if (part->type().shape != Shape(dims)) {
         const Node* target = builder.create(Op::dims, {}, {{AttributeName::dims, dims}});
         part = builder.op(Op::reshape, {part, target->result()});

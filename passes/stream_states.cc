@@ -34,13 +34,17 @@ StatePairs::StatePairs(const Graph& graph, const std::vector<size_t>& inputs,
   }
 }
 
+const std::vector<ElementOrigins::Origin>& StatePairs::starts(size_t i) const {
+  return origins_.find(states_[i].node->operand(states_[i].operand))->origins;
+}
+
 bool StatePairs::matches(size_t input, const Value* output) const {
   const auto *whole = origins_.find(graph_.input(input)), *to = origins_.find(output);
   if (!whole || !to || to->origins.size() != whole->origins.size()) return false;
   if (output->type().element != graph_.input(input)->type().element) return false;
   for (size_t i = 0; i < states_.size(); ++i) {
     if (inputs_[i] != input) continue;
-    const auto& from = origins_.find(states_[i].node->operand(states_[i].operand))->origins;
+    const auto& from = starts(i);
     for (size_t e = 0; e < from.size(); ++e) {
       const ElementOrigins::Origin expected{states_[i].final, static_cast<int64_t>(e)};
       if (to->origins[static_cast<size_t>(from[e].index)] != expected) return false;
@@ -65,8 +69,17 @@ std::optional<size_t> StatePairs::output_like(size_t state) const {
   return std::nullopt;
 }
 
-bool StatePairs::only_starts(size_t input) const {
-  std::vector<const Value*> work = {graph_.input(input)};
+StatePairs::Read StatePairs::read_by_others(size_t input) const {
+  const Value* const whole = graph_.input(input);
+  const auto* elements = origins_.find(whole);
+  if (!elements) return Read::states;
+  std::vector<bool> of_states(elements->origins.size(), false);
+  for (size_t i = 0; i < states_.size(); ++i) {
+    if (inputs_[i] != input) continue;
+    for (const auto& origin : starts(i)) of_states[static_cast<size_t>(origin.index)] = true;
+  }
+  Read read = Read::nothing;
+  std::vector<const Value*> work = {whole};
   std::unordered_set<const Value*> seen(work.begin(), work.end());
   while (!work.empty()) {
     const Value* value = work.back();
@@ -77,50 +90,51 @@ bool StatePairs::only_starts(size_t input) const {
         return state.node == user && state.operand == use->index();
       });
       if (starts || user->op() == Op::shape) continue;
-      const bool moves =
-          user->op() == Op::concat || (user->op() == Op::branch) == (use->index() > 0);
-      if (!moves || user->result_count() == 0) return false;
-      for (size_t i = 0; i < user->result_count(); ++i) {
-        const Value* result = user->result(i);
-        if (!origins_.find(result)) return false;
-        if (seen.insert(result).second) work.push_back(result);
+      bool moves = user->op() == Op::concat || (user->op() == Op::branch) == (use->index() > 0);
+      moves = moves && user->result_count() > 0;
+      for (size_t i = 0; i < user->result_count(); ++i)
+        moves = moves && origins_.find(user->result(i));
+      for (size_t i = 0; moves && i < user->result_count(); ++i) {
+        if (seen.insert(user->result(i)).second) work.push_back(user->result(i));
+      }
+      if (moves) continue;
+      read = Read::rest;
+      for (const auto& origin : origins_.find(value)->origins) {
+        if (origin.source == whole && of_states[static_cast<size_t>(origin.index)])
+          return Read::states;
       }
     }
   }
-  return true;
+  return read;
 }
 
-std::vector<size_t> StatePairs::in_order(size_t input) const {
+std::vector<std::optional<size_t>> StatePairs::shares(size_t input) const {
   const auto* whole = origins_.find(graph_.input(input));
   if (!whole) return {};
-  // By the first element that each starts with.
-  std::vector<std::pair<int64_t, size_t>> starts;
-  size_t count = 0;
+  std::vector<std::pair<size_t, size_t>> firsts;  // element, state
+  size_t share = 0;
   for (size_t i = 0; i < states_.size(); ++i) {
     if (inputs_[i] != input) continue;
-    const auto& from = origins_.find(states_[i].node->operand(states_[i].operand))->origins;
+    const auto& from = starts(i);
     for (size_t e = 1; e < from.size(); ++e) {
       if (from[e].index != from[0].index + static_cast<int64_t>(e)) return {};
     }
-    starts.emplace_back(from[0].index, i);
-    count += from.size();
+    if (share > 0 && share != from.size()) return {};
+    share = from.size();
+    firsts.emplace_back(static_cast<size_t>(from[0].index), i);
   }
-  if (starts.empty() || count != whole->origins.size()) return {};
-  std::sort(starts.begin(), starts.end());
-  std::vector<size_t> order;
-  int64_t next = 0;
-  const auto share = static_cast<int64_t>(count / starts.size());
-  for (const auto& [begin, state] : starts) {
-    if (begin != next) return {};
-    next += share;
-    order.push_back(state);
+  if (share == 0 || whole->origins.size() % share != 0) return {};
+  std::vector<std::optional<size_t>> held(whole->origins.size() / share);
+  for (const auto& [first, state] : firsts) {
+    if (first % share != 0 || held[first / share]) return {};
+    held[first / share] = state;
   }
-  if (order.size() > 1) {
+  if (held.size() > 1) {
     const Dim layers = graph_.input(input)->type().shape[0];
-    if (!layers.is_constant() || layers.extent() % static_cast<int64_t>(order.size()) != 0)
+    if (!layers.is_constant() || layers.extent() % static_cast<int64_t>(held.size()) != 0)
       return {};
   }
-  return order;
+  return held;
 }
 
 }  // namespace refrain::passes::internal

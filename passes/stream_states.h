@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -32,14 +33,21 @@ class StatePairs {
   std::optional<size_t> output_of(size_t input) const;
   // The output that is a state's final value, perhaps in another shape.
   std::optional<size_t> output_like(size_t state) const;
-  // Whether all that reads an input are the states that start with it.
-  bool only_starts(size_t input) const;
-  // The states that an input holds, if each has an equal share of its first axis, one after the
-  // other, with all elements in order; empty if it is otherwise.
-  std::vector<size_t> in_order(size_t input) const;
+  // What of an input is read by others than the states that start with it.
+  enum class Read : uint8_t {
+    nothing,
+    rest,   // only elements that no state starts with
+    states  // those of states, too, or it is not known
+  };
+  Read read_by_others(size_t input) const;
+  // What the equal shares of an input's first axis, one after the other, hold: the state that
+  // starts with the share's elements in order, or nothing of any state. Empty if it is otherwise.
+  std::vector<std::optional<size_t>> shares(size_t input) const;
 
  private:
   bool matches(size_t input, const Value* output) const;
+  // The elements of the input that state i starts with.
+  const std::vector<ElementOrigins::Origin>& starts(size_t i) const;
 
   const Graph& graph_;
   const std::vector<LoopState>& states_;

@@ -199,6 +199,42 @@ TEST(EmbedSession, NonCausalModelsRefuseStepsAndRunInBlocks) {
   expect_close(session.output("y"), step_of(sequence.expected.at("y"), 0, 2));
 }
 
+// The forward direction carries its half of the state, the backward one starts each window with the
+// half that it was given.
+TEST(EmbedSession, BidirectionalLayersWithGivenStatesRunInBlocks) {
+  constexpr int64_t T = 6, kUnits = 5;
+  const auto onnx = lstm_model(3, kUnits, true, "bidirectional");
+  Random random(4);
+  const Tensor x = random.tensor(ElementType::f32, {T, 1, 3});
+  const Tensor h0 = random.tensor(ElementType::f32, {2, 1, kUnits});
+  const Tensor c0 = random.tensor(ElementType::f32, {2, 1, kUnits});
+  auto whole = testing::reference_run(onnx, {&x, &h0, &c0});
+  Session session(load(onnx));
+  session.prepare_step({.block = 2, .look_ahead = 4});
+  ASSERT_EQ(session.inputs().size(), 1u);
+  ASSERT_EQ(session.states().size(), 2u);
+  session.write_state("h0", view_of(h0));
+  session.write_state("c0", view_of(c0));
+  fill(session.input("x"), x);
+  session.step();
+  expect_close(session.output("y"), step_of(whole.at("y"), 0, 2));
+  const Tensor next = tensor_of(session.read_state("h0"));
+  const auto y = session.output("y").data<float>();  // [2, 2, 1, kUnits]
+  for (size_t u = 0; u < kUnits; ++u) {
+    EXPECT_EQ(next.data<float>()[u], y[2 * kUnits + u]);
+    EXPECT_EQ(next.data<float>()[kUnits + u], h0.data<float>()[kUnits + u]);
+  }
+  // The steps from the third on, with zeros behind the sequence: their first two know all of it
+  // that the window shows.
+  Tensor window(ElementType::f32, {T, 1, 3});
+  std::memcpy(window.raw(), x.data<float>().data() + 6, 12 * sizeof(float));
+  const Tensor c = tensor_of(session.read_state("c0"));
+  const auto shown = testing::reference_run(onnx, {&window, &next, &c});
+  fill(session.input("x"), window);
+  session.step();
+  expect_close(session.output("y"), step_of(shown.at("y"), 0, 2));
+}
+
 TEST(EmbedSession, FixedValuesAreNoInputs) {
   // A branch that an input decides.
   const Model model = load_bytes(R"(graph @g (%x: f32[2], %rate: i64[]) {

@@ -1,6 +1,7 @@
 // make_stream: what is no stream, what the caller says, what rows and blocks may do.
 #include <gmock/gmock.h>
 
+#include <map>
 #include <string>
 
 #include "support/stream_text.h"
@@ -230,6 +231,49 @@ out 0/1 -/0
 )",
                 {.look_ahead = 2, .block = 1});
   EXPECT_THAT(refusal(source, {.look_ahead = 2}), HasSubstr("a look-ahead goes with blocks"));
+}
+
+// An input that both directions start with: the forward one's half is carried, the other stays.
+TEST(Stream, BothDirectionsMayStartWithOneInput) {
+  const auto source = [](const std::string& backward_start) {
+    return R"(graph @g (%x: f64[T, 3], %h0: f64[2, 3]) {
+  %0 = constant i64[] (0)
+  %1 = constant i64[] (1)
+  %f = gather(%h0, %0) {axis = 0} : f64[3]
+  %b = gather(%h0, %1) {axis = 0} : f64[3]
+  %s, %y = scan state(%a = %f: f64[3]) scanned(%xi = %x[0]: f64[3]) stacked([0]) {
+    %n = sub(%xi, %a) : f64[3]
+    yield %n, %n
+  } : f64[3], f64[T, 3]
+  %u, %z = scan state(%c = )" +
+           backward_start + R"(: f64[3]) scanned(%xj = %x[0 reverse]: f64[3]) stacked([0 reverse]) {
+    %m = sub(%xj, %c) : f64[3]
+    yield %m, %m
+  } : f64[3], f64[T, 3]
+  yield "y" = %y, "z" = %z
+})";
+  };
+  const StreamForm form = make_stream(*parse(source("%b")), {.look_ahead = 1, .block = 2});
+  ASSERT_EQ(form.states.size(), 1u);
+  EXPECT_EQ(form.states[0].name, "h0");
+  const auto tensor = [](std::vector<int64_t> extents, std::vector<double> values) {
+    return std::make_shared<const Tensor>(
+        Tensor::of<double>(std::move(extents), std::span<const double>(values)));
+  };
+  std::map<std::string, TensorPtr> states = {{"h0", tensor({2, 3}, {1, 2, 3, 10, 20, 30})}};
+  std::vector<RuntimeValue> inputs(2);
+  inputs[0].tensor = tensor({3, 3}, {0, 0, 0, 1, 1, 1, 2, 2, 2});
+  inputs[1].tensor = states.at("h0");
+  const auto first = testing::run_block(form, inputs, 2, states);
+  EXPECT_TRUE(testing::equal(*first[0], *tensor({2, 3}, {-1, -2, -3, 2, 3, 4})));
+  EXPECT_TRUE(testing::equal(*first[1], *tensor({2, 3}, {-9, -19, -29, 9, 19, 29})));
+  EXPECT_TRUE(testing::equal(*states.at("h0"), *tensor({2, 3}, {2, 3, 4, 10, 20, 30})));
+  const auto second = testing::run_block(form, inputs, 2, states);
+  EXPECT_TRUE(testing::equal(*second[0], *tensor({2, 3}, {-2, -3, -4, 3, 4, 5})));
+  EXPECT_TRUE(testing::equal(*second[1], *first[1]));
+  // What is carried on can't be what each block starts with anew.
+  EXPECT_THAT(refusal(source("%f"), {.look_ahead = 1, .block = 2}),
+              HasSubstr("it starts with input h0, which others read too"));
 }
 
 // Windows that read ahead give what they give in the whole run, whose end is padded with zeros.

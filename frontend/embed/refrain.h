@@ -298,7 +298,8 @@ struct Setup {
   // Steps of the future that the outputs may depend on. With L > 0 a model that is not causal (a
   // bidirectional layer) runs in blocks: each step() takes the inputs of block + L steps and gives
   // the outputs of the first `block` of them; the next step() starts `block` steps later. What goes
-  // forward carries its state; what goes backward starts anew at the end of each window.
+  // forward carries its state; what goes backward starts anew at the end of each window, from its
+  // part of a state that both directions share, which stays as it was written.
   int64_t look_ahead = 0;
 };
 
