@@ -37,6 +37,20 @@ const std::shared_ptr<const Model::Impl>& checked(const Model& model) {
 
 }  // namespace
 
+BatchQueue::Job BatchQueue::JobList::pop() {
+  constexpr size_t kKept = 16;
+  Job job = std::move(jobs_[first_++]);
+  if (empty()) {
+    if (jobs_.capacity() > kKept) jobs_ = {};
+    jobs_.clear();
+    first_ = 0;
+  } else if (first_ > jobs_.size() / 2 && first_ > kKept) {
+    jobs_.erase(jobs_.begin(), jobs_.begin() + static_cast<std::ptrdiff_t>(first_));
+    first_ = 0;
+  }
+  return job;
+}
+
 BatchQueue::BatchQueue(const Model& model, const BatcherOptions& options)
     : options_(checked(options)), form_(checked(model), options.setup, options.max_batch) {
   for (int i = 0; i < options_.threads; ++i) {
@@ -44,7 +58,6 @@ BatchQueue::BatchQueue(const Model& model, const BatcherOptions& options)
     const auto most = static_cast<size_t>(options_.max_batch);
     worker.batch.reserve(most);
     worker.rows.reserve(most);
-    worker.through.reserve(most);
     worker.done.reserve(most);
   }
 }
@@ -106,8 +119,9 @@ void BatchQueue::close(const std::shared_ptr<Stream>& stream) {
 }
 
 void BatchQueue::move_jobs(Stream& stream, std::vector<Job>& to) {
-  for (Job& job : stream.jobs) to.push_back(std::move(job));
-  stream.jobs.clear();
+  if (stream.current) to.push_back(std::move(*stream.current));
+  stream.current.reset();
+  while (!stream.more.empty()) to.push_back(stream.more.pop());
 }
 
 void BatchQueue::check_open(const Stream& stream) const {
@@ -133,7 +147,11 @@ bool BatchQueue::submit(const std::shared_ptr<Stream>& stream, Job job, bool may
     --space_waiters_;
     check_open(*stream);
   }
-  stream->jobs.push_back(std::move(job));
+  if (stream->current) {
+    stream->more.push(std::move(job));
+  } else {
+    stream->current = std::move(job);
+  }
   ++jobs_;
   if (!stream->ready && !stream->taken) make_ready(stream, Clock::now());
   // A worker that waits for more to join needs to be told only when there is enough.
@@ -144,10 +162,10 @@ bool BatchQueue::submit(const std::shared_ptr<Stream>& stream, Job job, bool may
   return true;
 }
 
-void BatchQueue::make_ready(const std::shared_ptr<Stream>& stream, Clock::time_point now) {
+void BatchQueue::make_ready(std::shared_ptr<Stream> stream, Clock::time_point now) {
   stream->ready = true;
   stream->since = now;
-  ready_.push_back(stream);
+  ready_.push_back(std::move(stream));
 }
 
 // Of the streams that no worker has, all that a batch holds.
@@ -156,9 +174,8 @@ size_t BatchQueue::worth_waiting_for() const {
   return std::clamp<size_t>(free, 1, static_cast<size_t>(options_.max_batch));
 }
 
-void BatchQueue::take(std::unique_lock<std::mutex>& lock,
-                      std::vector<std::shared_ptr<Stream>>& batch) {
-  batch.clear();
+void BatchQueue::take(std::vector<std::shared_ptr<Stream>>& batch) {
+  std::unique_lock<std::mutex> lock(mutex_);
   ++idle_workers_;
   while (batch.empty()) {
     work_.wait(lock, [&] { return !ready_.empty() || (stopping_ && jobs_ == 0); });
@@ -188,19 +205,16 @@ void BatchQueue::take(std::unique_lock<std::mutex>& lock,
 void BatchQueue::work(Worker& worker) {
   current_queue = this;
   for (;;) {
+    take(worker.batch);
+    if (worker.batch.empty()) return;
     worker.rows.clear();
-    {
-      std::unique_lock<std::mutex> lock(mutex_);
-      take(lock, worker.batch);
-      if (worker.batch.empty()) return;
-      for (const std::shared_ptr<Stream>& stream : worker.batch) {
-        const Job& job = stream->jobs.front();
-        worker.rows.push_back({.state = stream->state,
-                               .inputs = job.transfer.inputs,
-                               .outputs = job.transfer.outputs,
-                               .step = job.next_step,
-                               .error = {}});
-      }
+    for (const std::shared_ptr<Stream>& stream : worker.batch) {
+      const Job& job = *stream->current;
+      worker.rows.push_back({.state = stream->state,
+                             .inputs = job.transfer.inputs,
+                             .outputs = job.transfer.outputs,
+                             .step = job.next_step,
+                             .error = {}});
     }
     worker.runner.run(worker.rows);
     finish(worker);
@@ -208,51 +222,42 @@ void BatchQueue::work(Worker& worker) {
 }
 
 void BatchQueue::finish(Worker& worker) {
-  const std::vector<std::shared_ptr<Stream>>& batch = worker.batch;
-  worker.through.clear();
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (size_t i = 0; i < batch.size(); ++i) {
-      Job& job = batch[i]->jobs.front();
-      const bool last = ++job.next_step >= job.transfer.steps || worker.rows[i].error;
-      worker.through.push_back(last ? &job : nullptr);
-    }
-  }
   // Before their streams go on, so that a stream's callbacks come in its order. Others may add to
-  // the lists meanwhile, which leaves references to jobs whole; only this worker takes them off.
-  for (size_t i = 0; i < batch.size(); ++i) {
-    const Job* const job = worker.through[i];
-    std::optional<Error>& error = worker.rows[i].error;
-    if (job && job->transfer.done) job->transfer.done(error ? &*error : nullptr);
+  // the streams' lists meanwhile, but the first of each is this worker's.
+  for (size_t i = 0; i < worker.batch.size(); ++i) {
+    Job& job = *worker.batch[i]->current;
+    const std::unique_ptr<const Error>& error = worker.rows[i].error;
+    ++job.next_step;
+    if (error) job.transfer.steps = job.next_step;
+    if (job.next_step == job.transfer.steps && job.transfer.done) job.transfer.done(error.get());
   }
-  std::vector<Job> cancelled;
+  const char* why = kClosed;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (cancelling_) why = kShutDown;
     const Clock::time_point now = Clock::now();
-    taken_ -= batch.size();
-    for (size_t i = 0; i < batch.size(); ++i) {
-      Stream& stream = *batch[i];
+    taken_ -= worker.batch.size();
+    for (std::shared_ptr<Stream>& taken : worker.batch) {
+      Stream& stream = *taken;
       stream.taken = false;
-      if (worker.through[i]) {
-        worker.done.push_back(std::move(stream.jobs.front()));
-        stream.jobs.pop_front();
+      if (stream.current->next_step == stream.current->transfer.steps) {
+        worker.done.push_back(std::move(*stream.current));
+        stream.current.reset();
+        if (!stream.more.empty()) stream.current = stream.more.pop();
       }
       if (stream.closed || cancelling_) {
-        move_jobs(stream, cancelled);
-      } else if (!stream.jobs.empty()) {
-        make_ready(batch[i], now);
+        move_jobs(stream, worker.cancelled);
+      } else if (stream.current) {
+        make_ready(std::move(taken), now);
       }
     }
+    worker.batch.clear();
     count_done(worker.done.size());
     if (idle_waiters_ > 0) idle_.notify_all();
   }
   worker.done.clear();  // with what callbacks hold, which may be anything
-  cancel(cancelled, cancelling() ? kShutDown : kClosed);
-}
-
-bool BatchQueue::cancelling() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return cancelling_;
+  cancel(worker.cancelled, why);
+  worker.cancelled.clear();
 }
 
 void BatchQueue::count_done(size_t jobs) {
@@ -268,7 +273,7 @@ void BatchQueue::await_idle(std::unique_lock<std::mutex>& lock, const Stream& st
   check_not_worker(what);
   check_open(stream);
   ++idle_waiters_;
-  idle_.wait(lock, [&] { return (stream.jobs.empty() && !stream.taken) || stream.closed; });
+  idle_.wait(lock, [&] { return stream.idle() || stream.closed; });
   --idle_waiters_;
   check_open(stream);
 }

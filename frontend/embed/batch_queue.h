@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -36,14 +37,29 @@ class BatchQueue {
     std::shared_ptr<void> keeps;
   };
 
+  // A list that keeps its memory while it is short, as it is filled and emptied at each step.
+  class JobList {
+   public:
+    bool empty() const { return first_ == jobs_.size(); }
+    void push(Job job) { jobs_.push_back(std::move(job)); }
+    Job pop();  // the first
+
+   private:
+    std::vector<Job> jobs_;
+    size_t first_ = 0;  // those before it are gone
+  };
+
   struct Stream {
-    std::deque<Job> jobs;
-    std::unique_ptr<std::byte[]> memory;
-    std::byte* state = nullptr;  // in `memory`, aligned; a worker's while `taken`
+    bool idle() const { return !current && !taken; }
+
+    std::optional<Job> current;  // the first one; a worker's while `taken`
+    std::byte* state = nullptr;  // in `memory`, aligned; likewise
     bool ready = false;          // waits among the ready ones
     bool taken = false;          // by a worker
     bool closed = false;
     Clock::time_point since;  // ready
+    JobList more;             // behind the first
+    std::unique_ptr<std::byte[]> memory;
   };
 
   BatchQueue(const Model& model, const BatcherOptions& options);
@@ -77,18 +93,16 @@ class BatchQueue {
     // Of the batch that it has.
     std::vector<std::shared_ptr<Stream>> batch;
     std::vector<RowWork> rows;
-    std::vector<Job*> through;  // whose submission is done; null: it has more steps
-    std::vector<Job> done;
+    std::vector<Job> done, cancelled;  // of the one before
   };
 
   void work(Worker& worker);
   // Takes a batch once there is one to take; empty: the end.
-  void take(std::unique_lock<std::mutex>& lock, std::vector<std::shared_ptr<Stream>>& batch);
+  void take(std::vector<std::shared_ptr<Stream>>& batch);
   void finish(Worker& worker);
   void cancel(std::span<const Job> jobs, const char* why);
   static void move_jobs(Stream& stream, std::vector<Job>& to);
-  bool cancelling() const;
-  void make_ready(const std::shared_ptr<Stream>& stream, Clock::time_point now);
+  void make_ready(std::shared_ptr<Stream> stream, Clock::time_point now);
   void await_idle(std::unique_lock<std::mutex>& lock, const Stream& stream, const char* what);
   void count_done(size_t jobs);
   size_t worth_waiting_for() const;

@@ -132,7 +132,7 @@ void BatchRunner::run(std::span<RowWork> rows) {
     return;
   } catch (const Error& error) {
     if (rows.size() == 1) {
-      rows[0].error = error;
+      rows[0].error = std::make_unique<const Error>(error);
       return;
     }
   }

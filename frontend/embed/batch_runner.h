@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -57,7 +56,7 @@ struct RowWork {
   const void* const* inputs = nullptr;  // one an input of the form, steps one after the other
   void* const* outputs = nullptr;       // likewise; it or an entry may be null
   int64_t step = 0;                     // which of them
-  std::optional<Error> error;           // it failed; the state is as it was
+  std::unique_ptr<const Error> error;   // it failed; the state is as it was
 };
 
 // Belongs to one thread at a time. Doesn't allocate while it runs, except for errors.
