@@ -69,6 +69,7 @@ class CellMaker {
         evaluation_(parts) {}
 
   Cell make() {
+    cell_.decoder = find_decoder(node_);
     bind_arguments();
     evaluate();
     collect_results();
@@ -98,6 +99,13 @@ class CellMaker {
         axes = slice_axes(argument->type());
       }
       cell_.state_axes.push_back(axes);
+      if (cell_.decoder && (cell_.decoder->token == i || cell_.decoder->done == i)) {
+        const bool token = cell_.decoder->token == i;
+        Expr e = variable(names_.take(token ? "token" : "done"), 0);
+        if (token) sequences_.insert(e->name);
+        evaluation_.set(argument, {axes, {e}, nullptr});
+        continue;
+      }
       std::string base = identifier_of(argument->name());
       // feed_11 of an exporter that numbers names: the state is feed.
       while (base.size() > 1 && base.back() >= '0' && base.back() <= '9') base.pop_back();
@@ -134,6 +142,7 @@ class CellMaker {
     const Region& body = scan_.body();
     for (size_t i = 0; i < body.argument_count(); ++i) share_argument(body.argument(i));
     for (const Node* node = body.first(); node && node->op() != Op::yield; node = node->next()) {
+      if (cell_.decoder && cell_.decoder->choice.contains(node)) continue;
       if (evaluation_.evaluate(*node)) {
         mark_shared(*node, evaluation_, true);
         continue;
@@ -190,7 +199,12 @@ class CellMaker {
       Expr& e = next_.back();
       if (e->kind == Kind::call || e->kind == Kind::product) e->shared = true;
     }
+    if (cell_.decoder) add_scores();
     for (size_t i = 0; i < scan_.stacked(); ++i) {
+      if (cell_.decoder && cell_.decoder->stacked == i) {
+        cell_.stacked_axes.push_back(cell_.state_axes[cell_.decoder->token]);
+        continue;
+      }
       const Symbolic& slice = evaluation_.at(scan_.stacked_slice(i));
       cell_.stacked_axes.push_back(slice.axes);
       if (slice.constant) {
@@ -203,6 +217,20 @@ class CellMaker {
         cell_.outputs.push_back(i);
       }
     }
+  }
+
+  // What chooses the next token is the first output.
+  void add_scores() {
+    const Symbolic& scores = evaluation_.at(cell_.decoder->scores);
+    if (scores.constant || scores.parts.size() != 1 || scores.parts[0]->width == 0) {
+      cell_.complete = false;
+      comments_.push_back("# its scores have no words here");
+      return;
+    }
+    outputs_.push_back(scores.parts[0]);
+    cell_.outputs.push_back(cell_.decoder->stacked.value_or(0));
+    for (size_t i = 0; i < scan_.stacked(); ++i)
+      scores.parts[0]->shared |= scan_.stacked_slice(i) == cell_.decoder->scores;
   }
 
   // The state that is put out comes first: then nothing has to be said of outputs.
@@ -287,10 +315,12 @@ class CellMaker {
     }
     const auto role = roles.gates.find(equation.e.get());
     const std::string& f = equation.e->function;
+    const bool output = std::find(outputs_.begin(), outputs_.end(), equation.e) != outputs_.end();
     equation.name = names_.take(role != roles.gates.end()    ? role->second
                                 : f == "sigmoid"             ? "u"
                                 : f == "tanh" || f == "relu" ? "n"
                                 : f.starts_with("softmax")   ? "a"
+                                : output                     ? "y"
                                                              : "v");
     equation.e->name = equation.name;
   }

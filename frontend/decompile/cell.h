@@ -1,9 +1,11 @@
 // Internal to frontend/decompile: a scan's body as a cell.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "frontend/decompile/decoder.h"
 #include "frontend/decompile/symbolic.h"
 #include "frontend/decompile/writer.h"
 #include "ir/control.h"
@@ -17,9 +19,11 @@ struct Cell {
   std::vector<Expr> scanned, given;  // variables of the model around it
   std::vector<size_t> states;        // scan's states with the part, in the cell's order:
   std::vector<size_t> state_parts;   //   first the one that is put out, if one is
-  std::vector<size_t> outputs;       // the scan's stacked results (their parts in order)
+  std::vector<size_t> outputs;       // the scan's stacked results (their parts in order); of a
+                                     // decoder first the scores, for which the tokens come out
   std::vector<std::vector<Axis>> state_axes, stacked_axes;  // by the scan's state and result
   std::vector<NamedTensor> weights;                         // by their names in the file
+  std::optional<Decoder> decoder;  // if it is one; its token is what the cell scans
   bool complete = true;
 };
 

@@ -100,11 +100,13 @@ class Decompiler {
 
   // --- nodes ---
 
-  void add_zero(const Node& node) {
+  void add_uniform(const Node& node) {
     for (size_t i = 0; i < node.result_count(); ++i) {
       // A number is the same along every axis.
-      auto zero = std::make_shared<const Tensor>(Tensor::scalar(ElementType::f32, 0));
-      evaluation_.set(node.result(i), {{}, {}, std::move(zero)});
+      const double value = uniform(node.result(i)).value_or(0);
+      auto all =
+          std::make_shared<const Tensor>(Tensor::scalar(node.result(i)->type().element, value));
+      evaluation_.set(node.result(i), {{}, {}, std::move(all)});
     }
   }
 
@@ -117,8 +119,8 @@ class Decompiler {
         add_scan(*node);
       } else if (node->op() == Op::branch && operands_known(*node)) {
         add_branch(*node);
-      } else if (node->op() == Op::dims || zero_only(*node)) {
-        add_zero(*node);
+      } else if (node->op() == Op::dims || all_uniform(*node)) {
+        add_uniform(*node);
       } else if (!add_indices(*node)) {
         add_unknown(*node);
       }
@@ -354,7 +356,7 @@ class Decompiler {
   void add_scan(const Node& node) {
     const ScanView scan(node);
     Replaced replaced;
-    const std::string problem = prepare_sequences(node, replaced);
+    std::string problem = prepare_sequences(node, replaced);
     for (const Value* operand : node.operands()) {
       if (!operand || evaluation_.at(operand).constant) continue;
       for (const Expr& e : evaluation_.at(operand).parts) settle(e);
@@ -377,19 +379,24 @@ class Decompiler {
       const Value* initial = node.operand(scan.state_operand(cell.states[k]));
       zero &= is_zero(initial);
       finals |= !node.result(cell.states[k])->unused();
-      if (is_zero(initial)) {
-        from.push_back("0");
+      if (const auto number = uniform(initial)) {
+        from.push_back(number_text(*number));
         continue;
       }
       const auto parts = evaluation_.over(evaluation_.at(initial), cell.state_axes[cell.states[k]]);
       const bool known = parts && cell.state_parts[k] < parts->size();
       if (known) give_name((*parts)[cell.state_parts[k]], "s_0");
-      from.push_back(known ? writer_.text((*parts)[cell.state_parts[k]], "") : "0");
+      from.push_back(known ? reference((*parts)[cell.state_parts[k]]) : "0");
       result_.complete &= known;
     }
     add_results(node, cell, finals, targets);
-    std::string text = group(targets) + " = scan " + cell.name;
-    if (!over.empty()) text += " over " + group(over);
+    std::string text = group(targets);
+    if (cell.decoder) {
+      text += " = decode " + cell.name + start_of(node, *cell.decoder);
+    } else {
+      text += " = scan " + cell.name;
+      if (!over.empty()) text += " over " + group(over);
+    }
     if (scan.scanned() > 0 && scan.scan_slot(0).reverse) text += " reverse";
     if (!zero) text += " from " + group(from);
     if (!given.empty()) text += " given " + group(given);
@@ -401,19 +408,51 @@ class Decompiler {
         text += " lengths " + writer_.text(lengths.parts[0], "n");
       }
     }
-    // What is scanned need not be read.
-    const bool says = problem.empty() && !over.empty();
-    line(says ? text : "# " + text + ": " + (over.empty() ? "it reads no sequence" : problem));
+    if (cell.decoder) {
+      problem = !cell.decoder->length ? "its length is no constant"
+                : over.empty()        ? "it reads no token"
+                                      : "";
+    } else if (over.empty()) {
+      problem = "it reads no sequence";  // which need not be read
+    }
+    const bool says = problem.empty();
+    line(says ? text : "# " + text + ": " + problem);
     result_.complete &= says;
     for (auto& [value, own] : replaced) evaluation_.set(value, std::move(own));
+  }
+
+  // A name or a number.
+  std::string reference(const Expr& e) {
+    give_name(e, "v");
+    return e->name.empty() ? writer_.text(e, "") : e->name;
+  }
+
+  std::string start_of(const Node& node, const Decoder& decoder) {
+    const Value* start = node.operand(ScanView(node).state_operand(decoder.token));
+    const Symbolic& symbolic = evaluation_.at(start);
+    const std::optional<double> number = uniform(start);
+    std::string text = " start ";
+    if (number) {
+      text += number_text(*number);
+    } else if (symbolic.parts.size() == 1) {
+      text += reference(symbolic.parts[0]);
+    } else {
+      text += identifier_of(start->name());
+      result_.complete = false;
+    }
+    if (decoder.done) text += " until " + std::to_string(decoder.until);
+    return text + " length " + (decoder.length ? std::to_string(*decoder.length) : "N");
   }
 
   // Outputs first, then all states or none.
   void add_results(const Node& node, const Cell& cell, bool finals,
                    std::vector<std::string>& targets) {
     const ScanView scan(node);
-    if (cell.outputs.empty()) targets.push_back(free_name("y"));
-    size_t next = 0;
+    // The tokens come first, whoever reads them.
+    const bool tokens = cell.decoder && cell.decoder->stacked;
+    if (cell.decoder && !tokens) targets.push_back(free_name("text"));
+    if (!cell.decoder && cell.outputs.empty()) targets.push_back(free_name("y"));
+    size_t next = cell.decoder && !tokens ? 1 : 0;
     for (size_t i = 0; i < scan.stacked(); ++i) {
       const Value* result = scan.stacked_result(i);
       std::vector<Axis> axes = cell.stacked_axes[i];
@@ -429,7 +468,10 @@ class Decompiler {
       const std::string name = turned ? free_name("y") : name_for(result, "y");
       Symbolic symbolic{axes, variables(name, axes), nullptr};
       for (Expr& e : symbolic.parts) {
-        if (next++ < cell.outputs.size()) targets.push_back(e->name);
+        if (next++ < cell.outputs.size()) {
+          const bool first = tokens && cell.decoder->stacked == i;
+          targets.insert(first ? targets.begin() : targets.end(), e->name);
+        }
         if (turned) e = call("reverse", {e}, e->width);
       }
       evaluation_.set(result, std::move(symbolic));
@@ -465,7 +507,7 @@ class Decompiler {
         continue;
       }
       const int layout = layout_of(symbolic.axes);
-      if (layout != 0 && layout != layout_) {
+      if (layout != 0 && layout != (layout_ == 2 ? 2 : 1)) {
         line("# " + name + ": time and batch in the other order in the model, " +
              to_string(output->type()));
       } else if (has_parts(symbolic.axes)) {

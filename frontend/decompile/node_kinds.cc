@@ -1,6 +1,7 @@
 #include "frontend/decompile/node_kinds.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "ir/control.h"
 
@@ -20,7 +21,7 @@ bool only_counts(const Node& node, int depth) {
         const ScanView scan(user);
         const bool counts = scan.has_trip_count() && use->index() == size_t{scan.has_lengths()};
         if (!counts || scan.scanned() == 0) return false;
-      } else if (!zero_only(user) && !only_counts(user, depth + 1)) {
+      } else if (!all_uniform(user) && !only_counts(user, depth + 1)) {
         return false;
       }
     }
@@ -30,7 +31,10 @@ bool only_counts(const Node& node, int depth) {
 
 }  // namespace
 
-bool is_zero(const Value* value) {
+std::optional<double> uniform(const Value* value) {
+  const ElementType type = value->type().element;
+  double sum = 0;
+  bool cast = false;
   while (value->node()) {
     const Node& node = *value->node();
     switch (node.op()) {
@@ -38,7 +42,28 @@ bool is_zero(const Value* value) {
       case Op::fill: {
         const std::vector<double> elements =
             node.attribute<TensorPtr>(AttributeName::value)->view().as_doubles();
-        return std::all_of(elements.begin(), elements.end(), [](double x) { return x == 0; });
+        if (elements.empty() || std::any_of(elements.begin(), elements.end(),
+                                            [&](double x) { return x != elements[0]; })) {
+          return std::nullopt;
+        }
+        // What every type holds as it is.
+        constexpr double kMost = 16777216;
+        const double all = sum + elements[0];
+        const auto small = [](double x) { return x == 0 || x == 1; };
+        const bool exact =
+            cast ? small(all) && small(elements[0]) : std::abs(all) <= kMost || is_float(type);
+        return exact ? std::optional<double>(all) : std::nullopt;
+      }
+      case Op::add: {
+        // Chains of sums: one side is a constant.
+        const bool left = node.operand(0)->node() && node.operand(0)->node()->op() == Op::constant;
+        const Node* constant = node.operand(left ? 0 : 1)->node();
+        if (!constant || constant->op() != Op::constant) return std::nullopt;
+        const std::optional<double> known = uniform(constant->result());
+        if (!known) return std::nullopt;
+        sum += *known;
+        value = node.operand(left ? 1 : 0);
+        break;
       }
       case Op::slice:
       case Op::split:
@@ -49,18 +74,21 @@ bool is_zero(const Value* value) {
       case Op::transpose:
       case Op::cast:
       case Op::gather:
+        cast |= node.op() == Op::cast;
         value = node.operand(0);
         break;
       default:
-        return false;
+        return std::nullopt;
     }
   }
-  return false;
+  return std::nullopt;
 }
 
-bool zero_only(const Node& node) {
+bool is_zero(const Value* value) { return uniform(value) == 0.0; }
+
+bool all_uniform(const Node& node) {
   for (size_t i = 0; i < node.result_count(); ++i) {
-    if (!is_zero(node.result(i))) return false;
+    if (!uniform(node.result(i))) return false;
   }
   return node.result_count() > 0;
 }

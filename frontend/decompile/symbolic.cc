@@ -1,6 +1,7 @@
 #include "frontend/decompile/symbolic.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "ir/builder.h"
 #include "ir/error.h"
@@ -191,6 +192,11 @@ std::optional<std::vector<Expr>> Evaluation::over(const Symbolic& value,
     return result;
   }
   const Tensor& tensor = *value.constant;
+  // There is no number for infinity.
+  if (tensor.size() > 0 && is_float(tensor.type()) &&
+      !std::isfinite(tensor.view().as_doubles()[0])) {
+    return std::nullopt;
+  }
   const std::vector<int64_t>& shape = tensor.extents();
   for (size_t i = 0; i < shape.size() && shape.size() <= axes.size(); ++i) {
     const Axis& to = axes[axes.size() - shape.size() + i];

@@ -132,7 +132,9 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
     case Kind::lookup: {
       std::string& prefix = named_[e.get()];
       if (prefix.empty()) {
-        prefix = prefix_ + names_.take("embed");
+        prefix =
+            prefix_ +
+            names_.take(target_.empty() || target_.starts_with("v") ? "embed" : "embed_" + target_);
         tables_.push_back({prefix + ".weight", e->tensor});
       }
       return fmt::format("embedding({}, {}, {}, weights = \"{}\")",
@@ -183,6 +185,11 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
     if (f == sign) return binary((" " + f + " ").c_str(), kComparison, kSum, kSum);
   }
   if (f == "·") return binary("·", kProduct, kProduct, kPower);
+  const bool less = f == "+" && e->arguments[1]->kind == Kind::number && e->arguments[1]->value < 0;
+  if (less) {
+    const std::string a = print(e->arguments[0], kSum, false);
+    return bound(kSum, a + " - " + number_text(-e->arguments[1]->value));
+  }
   if (f == "+") return binary(" + ", kSum, kSum, kTerm);
   if (f == "-") return binary(" - ", kSum, kSum, kTerm);
   if (f == "*") return binary("*", kTerm, kTerm, kFactor);
