@@ -160,6 +160,21 @@ TEST(Decompile, TypesThatTheLanguageLacks) {
   EXPECT_THAT(rounded.text, HasSubstr("# f16[T, B, 2] = cast(f32[T, B, 2])\n"));
 }
 
+// Constants, infinity, sequences of tensors.
+TEST(Decompile, WhatIsNoValueOfTheLanguage) {
+  const Decompiled model = of_text(R"(graph @m (%x: f32[T, B, 2], %s: seq<f32[*]>) {
+  %c = constant f32[2] (1, 2)
+  %far = constant f32[] (inf)
+  %a = equal(%x, %far) : bool[T, B, 2]
+  yield "s" = %s, "c" = %c, "a" = %a
+}
+)");
+  EXPECT_FALSE(model.complete);
+  EXPECT_THAT(model.text, HasSubstr("# output s: seq<f32[*]>\n"));
+  EXPECT_THAT(model.text, HasSubstr("# output c: a constant, f32[2]\n"));
+  EXPECT_THAT(model.text, HasSubstr("# bool[T, B, 2] = equal(f32[T, B, 2], f32[])\n"));
+}
+
 TEST(Decompile, StepsAndMeansOfSequences) {
   const Decompiled model = of_text(R"(graph @m (%x: f32[T, B, 2]) {
   %a = constant i64[1] (0)

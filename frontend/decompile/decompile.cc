@@ -56,6 +56,7 @@ class Decompiler {
       const std::vector<Axis>& own = axes.at(input);
       if (!type.is_tensor() || !type.shape.ranked()) {
         line("# input " + identifier_of(input->name()) + " of type " + to_string(type));
+        evaluation_.set(input, {});
         result_.complete = false;
         continue;
       }
@@ -502,7 +503,8 @@ class Decompiler {
         continue;
       }
       if (symbolic.constant || symbolic.parts.empty()) {
-        line("# output " + name + ": a constant, " + to_string(output->type()));
+        line("# output " + name + ": " + (symbolic.constant ? "a constant, " : "") +
+             to_string(output->type()));
         result_.complete = false;
         continue;
       }
