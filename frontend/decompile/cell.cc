@@ -58,33 +58,64 @@ struct Equation {
 
 class CellMaker {
  public:
-  CellMaker(const Node& node, const Evaluation& outer, Parts& parts, const Names& outer_names,
-            Names& cell_names)
+  CellMaker(const Node& node, const Evaluation& outer, Parts& parts, Names& cell_names)
       : node_(node),
         scan_(node),
         outer_(outer),
-        names_(outer_names),
         cell_names_(cell_names),
         parts_(parts),
         evaluation_(parts) {}
 
   Cell make() {
     cell_.decoder = find_decoder(node_);
+    name_leaves();
     bind_arguments();
     evaluate();
     collect_results();
     order_states();
     name_equations();
     write();
+    for (const auto& [leaf, name] : renamed_) leaf->name = name;
     return std::move(cell_);
   }
 
  private:
-  void bind_arguments() {
-    for (size_t i = 0; i < scan_.scanned(); ++i) {
-      const Symbolic& whole = outer_.at(node_.operand(scan_.scanned_operand(i)));
-      for (const Expr& e : whole.parts) collect_names(e, sequences_);
+  // What the cell reads of the model around it keeps its name, so that the cell's own must differ.
+  // A sequence that has no name of its own there is called x here.
+  void name_leaves() {
+    std::set<std::string> given;
+    std::vector<Expr> sequences;
+    for (size_t i = 0; i < scan_.operand_count(); ++i) {
+      const Value* operand = node_.operand(i);
+      const bool scanned = i >= scan_.scanned_operand(0);
+      for (const Expr& e : outer_.at(operand).parts) {
+        collect_names(e, scanned ? sequences_ : given);
+        walk(
+            e, [](const Expr& at) { return at->name.empty(); },
+            [&](const Expr& at) {
+              if (scanned && !at->name.empty()) sequences.push_back(at);
+            });
+      }
     }
+    if (sequences_.size() == 1 && is_made_up(*sequences_.begin()) && !given.contains("x")) {
+      for (const Expr& leaf : sequences) {
+        if (leaf->name == "x") continue;
+        renamed_.emplace_back(leaf, leaf->name);
+        leaf->name = "x";
+      }
+      sequences_ = {"x"};
+    }
+    for (const std::string& name : given) names_.reserve(name);
+    for (const std::string& name : sequences_) names_.reserve(name);
+  }
+
+  // v, v_2, y_t and the like.
+  static bool is_made_up(const std::string& name) {
+    if (name.empty() || (name[0] != 'v' && name[0] != 'y')) return false;
+    return name.find_first_not_of("_t0123456789", 1) == std::string::npos;
+  }
+
+  void bind_arguments() {
     for (size_t i = 0; i < scan_.invariants(); ++i) {
       evaluation_.set(scan_.invariant_argument(i),
                       outer_.at(node_.operand(scan_.invariant_operand(i))));
@@ -164,7 +195,7 @@ class CellMaker {
     for (const Value* operand : node.operands()) {
       if (operand && !evaluation_.known(operand)) return;
     }
-    Cell cell = make_cell(node, evaluation_, parts_, names_, cell_names_);
+    Cell cell = make_cell(node, evaluation_, parts_, cell_names_);
     comments_.back() += ", of " + cell.name;
     for (std::string& text : cell.inner) cell_.inner.push_back(std::move(text));
     cell_.inner.push_back(std::move(cell.text));
@@ -410,6 +441,8 @@ class CellMaker {
   std::vector<Equation> equations_;
   std::vector<std::pair<std::string, std::string>> late_;
   std::set<std::string> local_, leaves_, sequences_;
+  std::vector<std::pair<Expr, std::string>>
+      renamed_;  // leaves with the names that they have outside
   std::set<const Expression*> unknown_;
 };
 
@@ -448,9 +481,8 @@ void mark_shared(const Node& node, const Evaluation& evaluation, bool activation
   }
 }
 
-Cell make_cell(const Node& node, const Evaluation& outer, Parts& parts, const Names& outer_names,
-               Names& cell_names) {
-  return CellMaker(node, outer, parts, outer_names, cell_names).make();
+Cell make_cell(const Node& node, const Evaluation& outer, Parts& parts, Names& cell_names) {
+  return CellMaker(node, outer, parts, cell_names).make();
 }
 
 }  // namespace refrain::decompile

@@ -28,8 +28,7 @@ struct Cell {
 };
 
 // `outer` are the values of the scan's operands. What is shared in them has its name already.
-Cell make_cell(const Node& node, const Evaluation& outer, Parts& parts, const Names& outer_names,
-               Names& cell_names);
+Cell make_cell(const Node& node, const Evaluation& outer, Parts& parts, Names& cell_names);
 
 // A comment that stands for a node that the language has no words for.
 std::string comment_of(const Node& node);

@@ -29,7 +29,44 @@ bool only_counts(const Node& node, int depth) {
   return true;
 }
 
+// Sets `scan`, or finds that it is another.
+bool reads_for(const Node& node, const Node*& scan, int depth) {
+  constexpr int kDeepest = 6;
+  if (depth > kDeepest) return false;
+  for (size_t i = 0; i < node.result_count(); ++i) {
+    for (const Use* use = node.result(i)->first_use(); use; use = use->next()) {
+      const Node& user = *use->user();
+      if (user.op() == Op::scan) {
+        if (use->index() < ScanView(user).scanned_operand(0) || (scan && scan != &user))
+          return false;
+        scan = &user;
+        continue;
+      }
+      const bool of_a_step = is_elementwise(user.op()) || user.op() == Op::split ||
+                             (user.op() == Op::matmul && use->index() == 0);
+      if (!of_a_step || !reads_for(user, scan, depth + 1)) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
+
+bool reads_for_one_scan(const Node& node) {
+  const Node* scan = nullptr;
+  return reads_for(node, scan, 0) && scan;
+}
+
+const Value* moved(const Value* value) {
+  while (value->has_one_use()) {
+    const Node& user = *value->first_use()->user();
+    const bool moves =
+        user.op() == Op::transpose || user.op() == Op::unsqueeze || user.op() == Op::squeeze;
+    if (!moves) break;
+    value = user.result();
+  }
+  return value;
+}
 
 std::optional<double> uniform(const Value* value) {
   const ElementType type = value->type().element;

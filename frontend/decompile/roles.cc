@@ -128,7 +128,8 @@ Roles find_roles(const std::vector<Expr>& states, std::vector<Expr> next) {
   if (memory) {
     for (const Expr& e : next) {
       std::vector<Expr> factors;
-      flatten(e, "*", true, factors);
+      // A projection may stand in front.
+      flatten(e->kind == Kind::product ? e->arguments[0] : e, "*", true, factors);
       if (factors.size() != 2) continue;
       if (!is_gate(factors[0])) std::swap(factors[0], factors[1]);
       if (is_gate(factors[0]) && contains(factors[1], memory)) {
