@@ -96,14 +96,17 @@ def report(result):
               "one thread each do at once.", "",
               f"{result['batcher'][0]['streams']} streams of H 128: sessions stepped one by one, and a Batcher of "
               "batches of 64, each stream submitting its next step from the callback of the one before; thousand steps a "
-              "second. `bound` is what the kernel alone gains from batches of 64, the most that batching can: a step of "
-              "one stream reads all weights from the second-level cache, one of 64 is bound by multiplications.", "",
-              "| I | threads | one by one | Batcher | gain | bound | ns a step, alone | in 4 | in 16 | in 64 |",
-              "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
+              "second. `hot` is what the kernel alone gains from batches of 64 with everything in cache: a step of one "
+              "stream reads all weights from the second-level cache, one of 64 is bound by multiplications. Sessions "
+              "one by one lose their states from that cache besides, so that the most that batching can gain here is "
+              "`bound`: batches of 64 by the kernel alone, at no other cost, over sessions one by one.", "",
+              "| I | threads | one by one | Batcher | gain | bound | hot | ns a step, alone | in 4 | in 16 | in 64 |",
+              "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
     for row in result["batcher"]:
         rows = row["rows"]
         lines.append(f"| {row['inputs']} | {row['threads']} | {row['alone_per_s'] / 1e3:,.0f} | "
                      f"{row['together_per_s'] / 1e3:,.0f} | {ratio_text(row['together_per_s'] / row['alone_per_s'])} | "
+                     f"{ratio_text(row['threads'] * 1e9 / rows['64'] / row['alone_per_s'])} | "
                      f"{ratio_text(rows['1'] / rows['64'])} | " +
                      " | ".join(f"{rows[batch]:,.0f}" for batch in ("1", "4", "16", "64")) + " |")
     chunks = result.get("chunks")

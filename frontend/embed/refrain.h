@@ -233,9 +233,11 @@ struct StateInfo : TensorInfo {
 // Whether a model can be run step by step, and what a step is.
 struct Streaming {
   bool supported = false;
-  std::string why;    // it is not
-  std::string time;   // symbol of the number of steps in a block; empty: a run is one step
-  std::string batch;  // symbol of the batch; empty: its rows are not known to be independent
+  std::string why;   // it is not
+  std::string time;  // symbol of the number of steps in a block; empty: a run is one step
+  // Symbol of the batch; empty: its rows are not known to be independent (of the model as it is: a
+  // Batcher asks again with its setup put in).
+  std::string batch;
 };
 
 // Whose kernels run. `highway`: Refrain's own wherever there is one: the same bits on every run, no

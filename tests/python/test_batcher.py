@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import refrain
-from cases import MODELS, assert_close
+from cases import MODELS, SILERO, assert_close, read_tensor
 
 
 @pytest.fixture
@@ -34,6 +34,20 @@ def test_streams_are_those_of_sessions(gru):
         batcher.drain()
         assert batcher.steps == x.shape[0] * x.shape[1]
         assert 0 < batcher.batches <= batcher.steps
+
+
+@pytest.mark.skipif(not SILERO.exists(), reason="Silero's model is not there")
+def test_silero_over_speech():
+    steps = sorted((SILERO / "sequence").iterdir())
+    model = refrain.load(SILERO / "model.onnx")
+    with refrain.Batcher(model, max_batch=8, shapes={"input": (1, 576)}, values={"sr": 16000}) as batcher:
+        streams = [batcher.open() for _ in range(8)]
+        # Some start later.
+        futures = [[stream.submit({"input": read_tensor(folder / "input_0.pb")}) for folder in steps[:12 - i]]
+                   for i, stream in enumerate(streams)]
+        for stream_futures in futures:
+            for future, folder in zip(stream_futures, steps):
+                assert_close(future.result(timeout=60)["output"], read_tensor(folder / "output_0.pb"))
 
 
 def test_several_steps_at_once(gru):
