@@ -115,7 +115,17 @@ class CellMaker {
     return name.find_first_not_of("_t0123456789", 1) == std::string::npos;
   }
 
+  // What the sequences have in front of their features.
+  void find_batch() {
+    for (size_t i = 0; i < scan_.scanned(); ++i) {
+      const ValueType& slice = scan_.slice_argument(i)->type();
+      if (slice.shape.ranked() && slice.shape.rank() == 2 && is_float(slice.element))
+        batch_ = slice.shape[0];
+    }
+  }
+
   void bind_arguments() {
+    find_batch();
     for (size_t i = 0; i < scan_.invariants(); ++i) {
       evaluation_.set(scan_.invariant_argument(i),
                       outer_.at(node_.operand(scan_.invariant_operand(i))));
@@ -127,7 +137,7 @@ class CellMaker {
       const bool carried = std::any_of(
           axes.begin(), axes.end(), [](const Axis& axis) { return axis.kind == Axis::Kind::time; });
       if (is_zero(initial) || carried || axes.size() != argument->type().shape.rank()) {
-        axes = slice_axes(argument->type());
+        axes = slice_axes(argument->type(), batch_);
       }
       cell_.state_axes.push_back(axes);
       if (cell_.decoder && (cell_.decoder->token == i || cell_.decoder->done == i)) {
@@ -145,7 +155,8 @@ class CellMaker {
       for (const char* letter : {"h", "c", "s"}) {
         if (base.size() <= 4 && base.starts_with(letter)) base = letter;
       }
-      if (base == "v" || base.size() > 12) base = i == 0 ? "h" : i == 1 ? "c" : "s";
+      const bool made_up = base == "v" || base.size() > 12 || base.ends_with("output");
+      if (made_up) base = i == 0 ? "h" : i == 1 ? "c" : "s";
       Symbolic state{axes, {}, nullptr};
       const size_t count = variables("", axes).size();
       for (size_t k = 0; k < count; ++k) {
@@ -393,7 +404,7 @@ class CellMaker {
     std::string head = "cell " + cell_.name + "(" + list_of(cell_.scanned);
     for (const Expr& state : state_variables_) {
       head += (head.ends_with('(') ? "" : ", ") + state->name;
-      if (state->width > 0) head += "[" + std::to_string(state->width) + "]";
+      if (state->width > 0) head += "[" + rows_of(state) + std::to_string(state->width) + "]";
     }
     head += ")";
     for (size_t i = 0; i < cell_.given.size(); ++i)
@@ -402,6 +413,17 @@ class CellMaker {
     for (const Writer::Parameter& parameter : writer.parameters())
       cell_.weights.push_back({cell_.name + "." + parameter.name, parameter.tensor});
     for (const NamedTensor& table : writer.tables()) cell_.weights.push_back(table);
+  }
+
+  // `8, ` of a state that is a matrix of 8 rows.
+  std::string rows_of(const Expr& state) const {
+    for (size_t k = 0; k < state_variables_.size(); ++k) {
+      if (state_variables_[k] != state) continue;
+      const Symbolic& symbolic = evaluation_.at(scan_.state_argument(cell_.states[k]));
+      if (!symbolic.matrix()) return "";
+      return std::to_string(symbolic.axes[symbolic.axes.size() - 2].extent) + ", ";
+    }
+    return "";
   }
 
   // Parameters of a plain recurrence need no mark: W, U and b.
@@ -441,6 +463,7 @@ class CellMaker {
   std::vector<Equation> equations_;
   std::vector<std::pair<std::string, std::string>> late_;
   std::set<std::string> local_, leaves_, sequences_;
+  Dim batch_ = Dim::unknown();
   std::vector<std::pair<Expr, std::string>>
       renamed_;  // leaves with the names that they have outside
   std::set<const Expression*> unknown_;

@@ -172,6 +172,7 @@ void Decompiler::add_variable(const Value* value, const std::string& wish) {
 
 void Decompiler::add_branch(const Node& node) {
   result_.complete = false;
+  chooses_ = true;
   const Symbolic& condition = evaluation_.at(node.operand(0));
   const std::string text = condition.parts.size() == 1 ? writer_.text(condition.parts[0], "")
                                                        : to_string(node.operand(0)->type());
@@ -311,6 +312,8 @@ void Decompiler::assemble() {
   if (!result_.complete) {
     head =
         "# The language has no words for what stands in comments with a type and an op.\n" + head;
+    if (chooses_)
+      head = "# What it computes depends on shapes, or values: give shapes with --shape.\n" + head;
   }
   if (!result_.weights.empty()) head += "weights \"" + weights_file_ + "\"\n";
   result_.text = head + lines_;

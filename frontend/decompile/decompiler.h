@@ -114,6 +114,7 @@ class Decompiler {
   std::set<const Value*> unknown_;
   std::map<std::string, std::string> written_;  // names of cells by their bodies
   int layout_ = 0;
+  bool chooses_ = false;  // has branches
   Decompiled result_;
 };
 

@@ -23,7 +23,8 @@ Tensor rows_of(const Tensor& tensor, int64_t begin, int64_t end) {
 }
 
 bool distributes(const std::string& function) {
-  constexpr const char* kNot[] = {"softmax", "log_softmax", "mean", "sum", "last", "first", "·"};
+  constexpr const char* kNot[] = {"softmax", "log_softmax", "mean",  "sum",      "last",
+                                  "first",   "·",           "outer", "transpose"};
   return std::find(std::begin(kNot), std::end(kNot), function) == std::end(kNot);
 }
 
@@ -139,6 +140,19 @@ Expr Parts::constant(const TensorPtr& tensor, int64_t width) {
   return e;
 }
 
+Expr Parts::matrix(const TensorPtr& tensor) {
+  Expr& e = made_[{tensor.get(), nullptr}];
+  if (e) return e;
+  tensors_.push_back(tensor);
+  const size_t rank = tensor->rank();
+  e = std::make_shared<Expression>();
+  e->kind = Kind::parameter;
+  e->width = tensor->extents()[rank - 1];
+  e->tensor = std::make_shared<const Tensor>(
+      tensor->clone().reshaped({tensor->extents()[rank - 2], e->width}));
+  return e;
+}
+
 Expr Parts::product(const TensorPtr& matrix, const Expr& x) {
   Expr& e = made_[{matrix.get(), x.get()}];
   if (e) return e;
@@ -191,12 +205,25 @@ Expr Parts::part(const Expr& e, int64_t begin, int64_t end) {
     result->begin = begin;
     result->end = end;
     result->width = end - begin;
-  } else if (e->kind == Kind::parameter || e->kind == Kind::product) {
+  } else if (e->kind == Kind::parameter && e->tensor->rank() == 2) {
+    result->tensor = columns(e->tensor, begin, end);
+  } else if (e->kind == Kind::parameter) {
+    // Zeros, for example, where several biases are one and some have none.
+    const Expr own =
+        constant(std::make_shared<const Tensor>(rows_of(*e->tensor, begin, end)), end - begin);
+    result = std::make_shared<Expression>(*own);
+  } else if (e->kind == Kind::product) {
     result->tensor = std::make_shared<const Tensor>(rows_of(*e->tensor, begin, end));
   } else if (e->kind == Kind::lookup) {
     result->tensor = columns(e->tensor, begin, end);
   } else if (e->kind == Kind::call) {
     for (Expr& argument : result->arguments) argument = part(argument, begin, end);
+    const auto zero = [](const Expr& x) { return x->kind == Kind::number && x->value == 0; };
+    if (e->function == "+" && zero(result->arguments[0])) {
+      result = result->arguments[1];
+    } else if (e->function == "+" && zero(result->arguments[1])) {
+      result = result->arguments[0];
+    }
   } else {  // concat
     result->arguments.clear();
     int64_t at = 0;

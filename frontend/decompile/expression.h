@@ -47,7 +47,7 @@ struct Expression {
   std::string options = {};    // arguments of a function as the text has them
   int64_t begin = 0, end = 0;
   bool one = false;
-  int64_t width = 0;    // 0: a scalar
+  int64_t width = 0;    // 0: a scalar; of a matrix its columns
   bool shared = false;  // read in several places: it shall have an equation of its own
   int depth = 0;        // of what its equation would be
 };
@@ -71,6 +71,8 @@ Tensor transposed(const Tensor& matrix);
 // parameters are not multiplied.
 class Parts {
  public:
+  // A matrix that is no factor of a product.
+  Expr matrix(const TensorPtr& tensor);
   // A tensor of one extent larger than 1 at most: a vector, or a number if all elements are equal.
   Expr constant(const TensorPtr& tensor, int64_t width);
   Expr product(const TensorPtr& matrix, const Expr& x);  // matrix [in, out], as in x·matrix

@@ -43,6 +43,7 @@ bool reads_for(const Node& node, const Node*& scan, int depth) {
         continue;
       }
       const bool of_a_step = is_elementwise(user.op()) || user.op() == Op::split ||
+                             user.op() == Op::unsqueeze || user.op() == Op::einsum ||
                              (user.op() == Op::matmul && use->index() == 0);
       if (!of_a_step || !reads_for(user, scan, depth + 1)) return false;
     }

@@ -65,8 +65,8 @@ const char* function_of(Op op) {
 }
 
 int64_t width_of(const std::vector<Axis>& axes) {
-  for (const Axis& axis : axes) {
-    if (axis.kind == Kind::feature) return axis.extent;
+  for (size_t i = axes.size(); i-- > 0;) {
+    if (axes[i].kind == Kind::feature) return axes[i].extent;
   }
   return 0;
 }
@@ -88,10 +88,15 @@ size_t offset_of(const std::vector<int64_t>& index, const std::vector<int64_t>& 
 }
 
 std::optional<size_t> Symbolic::feature_axis() const {
-  for (size_t i = 0; i < axes.size(); ++i) {
+  for (size_t i = axes.size(); i-- > 0;) {
     if (axes[i].kind == Kind::feature) return i;
   }
   return std::nullopt;
+}
+
+bool Symbolic::matrix() const {
+  return std::count_if(axes.begin(), axes.end(),
+                       [](const Axis& axis) { return axis.kind == Kind::feature; }) > 1;
 }
 
 bool Symbolic::whole() const {
@@ -137,8 +142,12 @@ std::vector<Axis> default_axes(const ValueType& type) {
   return axes;
 }
 
-std::vector<Axis> slice_axes(const ValueType& type) {
+std::vector<Axis> slice_axes(const ValueType& type, const Dim& batch) {
   std::vector<Axis> axes = default_axes(type);
+  if (axes.size() == 3 && !batch.is_unknown() && type.shape[0] == batch &&
+      type.shape[1].is_constant() && axes[2].kind == Kind::feature) {
+    return {{Kind::batch, 0}, {Kind::feature, type.shape[1].extent()}, axes[2]};
+  }
   for (size_t i = 0; i < axes.size(); ++i) {
     if (i + 2 == axes.size() || (i + 1 == axes.size() && axes[i].kind == Kind::time))
       axes[i] = {Kind::batch, 0};
@@ -179,9 +188,11 @@ std::optional<std::vector<Expr>> Evaluation::over(const Symbolic& value,
       const Axis &from = value.axes[i], &to = axes[axes.size() - rank + i];
       const bool one = from.extent == 1 && (from.kind == Kind::part || from.kind == Kind::feature);
       if (!one && (from.kind != to.kind || from.extent != to.extent)) return std::nullopt;
-      // A scalar is the same for every feature; features elsewhere are not.
-      const bool scalar = !value.feature_axis();
-      if (one && to.kind == Kind::feature && from.kind != Kind::feature && !scalar)
+      // What lacks leading axes of features is the same along them; what lacks the last is not.
+      const auto before = value.axes.begin() + static_cast<ptrdiff_t>(i);
+      const bool column = std::any_of(value.axes.begin(), before,
+                                      [](const Axis& axis) { return axis.kind == Kind::feature; });
+      if (one && to.kind == Kind::feature && from.kind != Kind::feature && column)
         return std::nullopt;
     }
     if (!own(
@@ -204,6 +215,13 @@ std::optional<std::vector<Expr>> Evaluation::over(const Symbolic& value,
         ((to.kind != Kind::part && to.kind != Kind::feature) || shape[i] != to.extent)) {
       return std::nullopt;
     }
+  }
+  const size_t last = axes.size() - 1;
+  if (axes.size() >= 2 && axes[last].kind == Kind::feature &&
+      axes[last - 1].kind == Kind::feature && shape.size() >= 2 && shape[shape.size() - 2] != 1) {
+    const bool whole = tensor.size() == axes[last].extent * axes[last - 1].extent;
+    if (!whole || count_of(extents) != 1) return std::nullopt;
+    return std::vector<Expr>{parts_.matrix(value.constant)};
   }
   // Features must be last for a constant's elements to lie together.
   const int64_t width =
@@ -261,10 +279,26 @@ std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
   if (function.empty()) return std::nullopt;
   if ((node.op() == Op::max || node.op() == Op::min) && node.operand_count() != 2)
     return std::nullopt;
+  std::vector<const Symbolic*> operands;
+  for (const Value* operand : node.operands()) operands.push_back(&at(operand));
+  std::vector<Expr> parameters;
+  for (const AttributeName parameter : {AttributeName::alpha, AttributeName::beta}) {
+    if (node.find_attribute(parameter)) parameters.push_back(number(node.real(parameter)));
+  }
+  return combine(function, operands, parameters);
+}
+
+// Axes are aligned at their ends.
+std::optional<Symbolic> Evaluation::combine(const std::string& function,
+                                            const std::vector<const Symbolic*>& operands,
+                                            const std::vector<Expr>& parameters) {
+  if (operands.size() == 2) {
+    if (auto result = with_column(function, *operands[0], *operands[1])) return result;
+  }
   // The axes of the result: those of the operand with the most, features as wide as the widest.
   std::vector<Axis> axes;
-  for (size_t i = 0; i < node.operand_count(); ++i) {
-    const Symbolic& operand = at(node.operand(i));
+  for (const Symbolic* each : operands) {
+    const Symbolic& operand = *each;
     if (operand.constant) continue;
     const size_t lacking =
         operand.axes.size() > axes.size() ? operand.axes.size() - axes.size() : 0;
@@ -277,8 +311,8 @@ std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
         axis.extent = std::max(axis.extent, operand.axes[k].extent);
     }
   }
-  for (size_t i = 0; i < node.operand_count(); ++i) {
-    const Symbolic& operand = at(node.operand(i));
+  for (const Symbolic* each : operands) {
+    const Symbolic& operand = *each;
     if (!operand.constant) continue;
     const std::vector<int64_t>& shape = operand.constant->extents();
     if (shape.size() > axes.size()) return std::nullopt;
@@ -293,24 +327,22 @@ std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
         axis.extent = std::max(axis.extent, shape[k]);
     }
   }
-  if (axes.empty() && node.operand_count() > 0 && at(node.operand(0)).constant) return std::nullopt;
+  if (axes.empty() && !operands.empty() && operands[0]->constant) return std::nullopt;
   if (std::count_if(axes.begin(), axes.end(),
                     [](const Axis& axis) { return axis.kind == Kind::time; }) > 1) {
     return std::nullopt;
   }
-  std::vector<std::vector<Expr>> operands;
-  for (size_t i = 0; i < node.operand_count(); ++i) {
-    std::optional<std::vector<Expr>> operand = over(at(node.operand(i)), axes);
-    if (!operand) return std::nullopt;
-    operands.push_back(std::move(*operand));
+  std::vector<std::vector<Expr>> parts;
+  for (const Symbolic* operand : operands) {
+    std::optional<std::vector<Expr>> own = over(*operand, axes);
+    if (!own) return std::nullopt;
+    parts.push_back(std::move(*own));
   }
   Symbolic result{axes, {}, nullptr};
-  for (size_t part = 0; part < operands[0].size(); ++part) {
+  for (size_t part = 0; part < parts[0].size(); ++part) {
     std::vector<Expr> arguments;
-    for (const std::vector<Expr>& operand : operands) arguments.push_back(operand[part]);
-    for (const AttributeName parameter : {AttributeName::alpha, AttributeName::beta}) {
-      if (node.find_attribute(parameter)) arguments.push_back(number(node.real(parameter)));
-    }
+    for (const std::vector<Expr>& own : parts) arguments.push_back(own[part]);
+    arguments.insert(arguments.end(), parameters.begin(), parameters.end());
     result.parts.push_back(call(function, std::move(arguments), width_of(axes)));
   }
   return result;
@@ -319,7 +351,7 @@ std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
 std::optional<Symbolic> Evaluation::matmul(const Node& node) {
   const Symbolic &x = at(node.operand(0)), &w = at(node.operand(1));
   if (!x.constant && !w.constant) return product(x, w);
-  if (x.constant || !w.constant || w.constant->rank() != 2 || x.axes.empty() ||
+  if (x.constant || !w.constant || w.constant->rank() != 2 || x.axes.empty() || x.matrix() ||
       x.axes.back().kind != Kind::feature || x.axes.back().extent != w.constant->extents()[0]) {
     return std::nullopt;
   }
@@ -384,6 +416,7 @@ std::optional<Symbolic> Evaluation::reduce(const Node& node) {
   }
   const bool over_time = x.axes[axis].kind == Kind::time;
   if (x.axes[axis].kind != Kind::feature && !over_time) return std::nullopt;
+  if (x.matrix() && !over_time && (soft || axis != x.feature_axis())) return std::nullopt;
   const char* function = node.op() == Op::reduce_mean  ? "mean"
                          : node.op() == Op::reduce_sum ? "sum"
                          : node.op() == Op::reduce_max ? "max"
@@ -400,7 +433,10 @@ std::optional<Symbolic> Evaluation::reduce(const Node& node) {
     return result;
   }
   for (const Expr& part : x.parts) {
-    result.parts.push_back(call(function, {part}, soft ? part->width : 0));
+    result.parts.push_back(call(function, {part},
+                                soft         ? part->width
+                                : x.matrix() ? x.axes[axis - 1].extent
+                                             : 0));
   }
   if (!soft) {
     result.axes[axis].extent = 1;
@@ -430,6 +466,9 @@ bool Evaluation::evaluate(const Node& node) {
       break;
     case Op::matmul:
       result = matmul(node);
+      break;
+    case Op::einsum:
+      result = einsum(node);
       break;
     case Op::gather:
       result = gather(node);

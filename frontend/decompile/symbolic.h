@@ -21,11 +21,12 @@ struct Axis {
 };
 
 struct Symbolic {
-  std::vector<Axis> axes;   // at most one of features, at most one of time
+  std::vector<Axis> axes;   // at most one of time; of features at most two, of a matrix the last
   std::vector<Expr> parts;  // in the order of the part axes, the last fastest
   TensorPtr constant;       // instead of both: its axes are what those of its partner are
 
-  std::optional<size_t> feature_axis() const;
+  std::optional<size_t> feature_axis() const;  // the last
+  bool matrix() const;
   // Whether it has all its parts: values with very many of them have only some.
   bool whole() const;
 };
@@ -73,6 +74,12 @@ class Evaluation {
   std::optional<Symbolic> elementwise(const Node& node);
   std::optional<Symbolic> matmul(const Node& node);
   std::optional<Symbolic> product(const Symbolic& x, const Symbolic& y);
+  std::optional<Symbolic> with_column(const std::string& function, const Symbolic& x,
+                                      const Symbolic& y);
+  std::optional<Symbolic> combine(const std::string& function,
+                                  const std::vector<const Symbolic*>& operands,
+                                  const std::vector<Expr>& parameters);
+  std::optional<Symbolic> einsum(const Node& node);
   std::optional<Symbolic> slice(const Node& node);
   std::optional<Symbolic> convolution(const Node& node);
   std::optional<Symbolic> single_step(const Node& node);
@@ -101,8 +108,9 @@ std::optional<std::vector<int64_t>> constant_ints(const Value* value);
 // is features, symbols are the batch if they are called so, otherwise time; other constants parts.
 std::vector<Axis> default_axes(const ValueType& type);
 
-// The same for a state or a slice: what is before its features is the batch.
-std::vector<Axis> slice_axes(const ValueType& type);
+// The same for a state or a slice: what is before its features is the batch. One of three axes
+// whose first is `batch`, if that is known, is a matrix.
+std::vector<Axis> slice_axes(const ValueType& type, const Dim& batch = Dim::unknown());
 
 // Expressions of new variables of a value's name: one, or NAME_0, NAME_1 if it has parts.
 std::vector<Expr> variables(const std::string& name, const std::vector<Axis>& axes);

@@ -37,7 +37,8 @@ std::optional<Symbolic> Evaluation::concat(const Node& node) {
     if (!piece.constant && place < piece.axes.size() && piece.axes[place].kind == Kind::time)
       return sequence(node, place);
   }
-  if (kind != Kind::part && kind != Kind::feature) return std::nullopt;
+  if ((kind != Kind::part && kind != Kind::feature) || (kind == Kind::feature && first.matrix()))
+    return std::nullopt;
   Symbolic result{first.axes, {}, nullptr};
   result.axes[place].extent = 0;
   for (size_t i = 0; i < node.operand_count(); ++i) {
@@ -107,6 +108,7 @@ std::optional<Symbolic> Evaluation::cut(const Symbolic& x, size_t axis, int64_t 
   Symbolic result{x.axes, {}, nullptr};
   result.axes[axis].extent = end - begin;
   if (x.axes[axis].kind == Kind::feature) {
+    if (axis != x.feature_axis()) return std::nullopt;
     for (const Expr& part : x.parts) result.parts.push_back(parts_.part(part, begin, end));
     return result;
   }
@@ -155,6 +157,13 @@ std::optional<Symbolic> Evaluation::transpose(const Node& node) {
     result.axes.push_back(x.axes[place]);
     if (x.axes[place].kind == Kind::part) order.push_back(part_number(x.axes, place));
   }
+  if (x.matrix()) {
+    const auto place = [&](size_t axis) {
+      return std::find(perm.begin(), perm.end(), static_cast<int64_t>(axis)) - perm.begin();
+    };
+    const size_t last = *x.feature_axis();
+    if (place(last - 1) > place(last)) return std::nullopt;
+  }
   const std::vector<int64_t> from = part_extents(x.axes);
   for_each_part(part_extents(result.axes), [&](const std::vector<int64_t>& index) {
     std::vector<int64_t> source(index.size());
@@ -188,6 +197,7 @@ std::optional<Symbolic> Evaluation::squeeze(const Node& node) {
   for (const int64_t place : places) {
     const Axis& axis = result.axes[static_cast<size_t>(place)];
     const bool carried = axis.kind == Kind::time || axis.kind == Kind::batch;
+    if (axis.kind == Kind::feature && result.matrix()) return std::nullopt;
     if (carried ? !is_one(node.operand(0)->type(), place) : axis.extent != 1) return std::nullopt;
     if (axis.kind == Kind::time) {
       for (Expr& part : result.parts) part = step(part, -1);

@@ -91,7 +91,8 @@ std::optional<Symbolic> Evaluation::arg_max(const Node& node) {
   int64_t axis = node.integer(AttributeName::axis);
   if (axis < 0) axis += static_cast<int64_t>(x.axes.size());
   const auto place = static_cast<size_t>(axis);
-  if (x.constant || x.axes[place].kind != Kind::feature || node.flag(AttributeName::select_last)) {
+  if (x.constant || x.axes[place].kind != Kind::feature || x.matrix() ||
+      node.flag(AttributeName::select_last)) {
     return std::nullopt;
   }
   Symbolic result{x.axes, {}, nullptr};
@@ -251,7 +252,10 @@ std::optional<Symbolic> Evaluation::product(const Symbolic& x, const Symbolic& y
   for (const Expr& a : x.parts) {
     for (const Expr& b : y.parts) {
       if (dots) {
-        result.parts.push_back(call("·", {a, b}, 0));
+        const int64_t width = row.kind == Kind::feature      ? row.extent
+                              : column.kind == Kind::feature ? column.extent
+                                                             : 0;
+        result.parts.push_back(call("·", {a, b}, width));
       } else {
         const int64_t width = std::max(a->width, b->width);
         result.parts.push_back(

@@ -122,7 +122,7 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
     case Kind::number:
       return bound(e->value < 0 ? kFactor : kPrimary, number_text(e->value));
     case Kind::parameter:
-      return parameter(e, factor ? "p" : "b");
+      return parameter(e, e->tensor->rank() == 2 ? "A" : factor ? "p" : "b");
     case Kind::product: {
       const bool state = from_state(e->arguments[0]);
       const std::string matrix =
