@@ -166,6 +166,25 @@ TEST(EmbedBatcherModels, ShapesOfTheSetupDecideWhetherRowsAreMixed) {
               HasSubstr("no dimension of an input is called \"M\""));
 }
 
+// A value that has rows is that of every stream.
+TEST(EmbedBatcherModels, ValuesOfTheSetupMayHaveARow) {
+  const Model model = load_bytes(R"(graph @g (%x: f32[B, 3], %who: f32[B, 2], %s: f32[B, 5]) {
+  %both = concat(%x, %who) {axis = 1} : f32[B, 5]
+  %n = add(%s, %both) : f32[B, 5]
+  %y = tanh(%n) : f32[B, 5]
+  yield "y" = %y, "next" = %n
+}
+)",
+                                 {.states = {{"s", "next"}}});
+  const std::vector<float> who = {0.25f, -0.5f, 1, 2};
+  const refrain::Setup setup{.values = {{"who", ConstView({1, 2}, who.data())}}};
+  expect_like_sessions(model, setup, 5, random_steps(7, {"x"}, {1, 3}), setup);
+  EXPECT_THAT(error_of([&] {
+                Batcher(model, {.setup = {.values = {{"who", ConstView({2, 2}, who.data())}}}});
+              }),
+              HasSubstr("wrong batch of one stream"));
+}
+
 // Its rows have no name, and are two.
 TEST(EmbedBatcherModels, RowsThatWereTracedAsTwoAreStreams) {
   const Model model = load_bytes(R"(graph @g (%x: f32[2, 3], %s: f32[4, 2, 3]) {

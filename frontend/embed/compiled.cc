@@ -95,13 +95,13 @@ class Compiler {
 
   // One row of a batch.
   std::shared_ptr<const Compiled> run_row() {
-    take_model();
+    const passes::StreamForm* const form = made_->model->stream();
+    take_model(form && form->batch ? form->batch->name() : std::string());
     make_stream();
     if (!stream_->batch) know_shapes();
     use_stream();
     finish();
-    const int64_t rows = symbols_.extents().at(made_->batch);
-    if (rows != 1) throw Error("wrong batch of one stream", "1", std::to_string(rows));
+    check_one_row(symbols_.extents().at(made_->batch));
     check_prepared();
     return made_;
   }
@@ -126,12 +126,16 @@ class Compiler {
                        [&](const auto& value) { return value.first == input; });
   }
 
-  void take_model() {
+  void take_model(const std::string& rows = {}) {
     check_setup();
     made_->graph = clone_graph(*made_->model->graph);
     check_tensors(graph());
-    fix_values();
+    fix_values(rows);
     given_ = symbols_;
+  }
+
+  static void check_one_row(int64_t rows) {
+    if (rows != 1) throw Error("wrong batch of one stream", "1", std::to_string(rows));
   }
 
   void check_prepared() const {
@@ -167,16 +171,33 @@ class Compiler {
     }
   }
 
-  void fix_values() {
+  // `rows`: the symbol of the batch, along which values are those of each row; may be empty.
+  void fix_values(const std::string& rows) {
     for (const auto& [name, view] : setup_.values) {
       const size_t i = find_name(made_->model->inputs, name, kNoInput);
       Value* const input = graph().input(i);
       check_view(view, data_type(input->type().element), view.extents(), input_called(name));
-      symbols_.bind(input->type(), to_vector(view.extents()), name);
       const TensorPtr tensor = tensor_of(view);
       Builder builder(graph().body(), graph().body().first());
-      input->replace_all_uses_with(builder.constant(tensor));
-      input->set_type(ValueType::tensor(tensor->type(), Shape::of_extents(tensor->extents())));
+      Value* value = builder.constant(tensor);
+      const ValueType type = value->type();
+      ValueType rest = input->type(), repeated = type;
+      for (size_t axis = 0; rest.shape.ranked() && axis < rest.shape.rank(); ++axis) {
+        if (!rest.shape[axis].is_symbol() || rest.shape[axis].name() != rows) continue;
+        if (axis < type.shape.rank()) {
+          check_one_row(tensor->extents()[axis]);
+          repeated.shape[axis] = rest.shape[axis];
+        }
+        rest.shape[axis] = Dim::unknown();
+      }
+      symbols_.bind(rest, tensor->extents(), name);
+      if (repeated != type) {
+        const Node* const target =
+            builder.create(Op::dims, {}, {{AttributeName::dims, repeated.shape.dims()}});
+        value = builder.op(Op::expand, {value, target->result()});
+      }
+      input->replace_all_uses_with(value);
+      input->set_type(type);
       made_->fixed.emplace_back(i, tensor);
     }
     // Branches that these decide go, and what they hid is seen.

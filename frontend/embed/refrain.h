@@ -385,8 +385,8 @@ struct BatcherOptions {
   // Most submissions that wait; submit() blocks and try_submit() refuses beyond that.
   size_t queue_capacity = 4096;
   size_t max_streams = size_t{1} << 16;
-  // For one stream: shapes with a batch of 1, one step. Its values and extents are put in before it
-  // is decided whether rows are independent.
+  // For one stream: shapes with a batch of 1, one step. Its values, which are those of every
+  // stream, and its extents are put in before it is decided whether rows are independent.
   Setup setup = {};
 };
 
