@@ -358,6 +358,25 @@ TEST(Decompile, LongChainsAreCutIntoEquations) {
   }
 }
 
+// Sums of a sum with itself would be a text of 2^40 terms.
+TEST(Decompile, WhatIsReadTwiceHasAnEquation) {
+  for (const char* type : {"f32", "i64"}) {
+    const std::string t = type;
+    std::string text = "graph @m (%x: " + t + "[T, B]) {\n  %z = constant " + t +
+                       "[1] (0)\n  %a0 = add(%x, %x) : " + t + "[T, B]\n";
+    constexpr int kSums = 60;
+    for (int i = 1; i < kSums; ++i)
+      text += fmt::format("  %a{0} = add(%a{1}, %a{1}) : {2}[T, B]\n", i, i - 1, t);
+    text += fmt::format(
+        "  %d = dims() {{dims = [B]}} : i64[1]\n  %s = fill(%d) {{value = {1}[1] (0)}} : {1}[B]\n"
+        "  %hn, %y = scan state(%h = %s: {1}[B]) scanned(%e = %a{0}[0]: {1}[B]) stacked([0]) {{\n"
+        "    %n = add(%h, %e) : {1}[B]\n    yield %n, %n\n  }} : {1}[B], {1}[T, B]\n"
+        "  yield \"y\" = %y\n}}\n",
+        kSums - 1, t);
+    EXPECT_LT(of_text(text).text.size(), 10000u) << type;
+  }
+}
+
 TEST(Decompile, EveryModelCanBeWritten) {
   size_t models = 0, complete = 0, scans = 0;
   for (const auto& entry :

@@ -290,32 +290,13 @@ class CellMaker {
     }
   }
 
-  // Parts of fused products read the same argument.
-  void share_what_is_read_twice() {
-    std::map<const Expression*, int> reads;
-    std::set<const Expression*> seen;
-    const auto count = [&](const Expr& root) {
-      walk(
-          root, [&](const Expr& at) { return at->name.empty() && !seen.contains(at.get()); },
-          [&](const Expr& at) {
-            if (!at->name.empty() || !seen.insert(at.get()).second) return;
-            for (const Expr& argument : at->arguments) {
-              if (++reads[argument.get()] > 1 && argument->kind != Kind::variable &&
-                  argument->kind != Kind::number && argument->kind != Kind::parameter &&
-                  argument->kind != Kind::part) {
-                argument->shared = true;
-              }
-            }
-          });
-    };
-    for (const Expr& e : next_) count(e);
-    for (const Expr& e : outputs_) count(e);
-  }
-
   void name_equations() {
     const Roles roles = find_roles(state_variables_, next_);
     cell_.name = cell_names_.take(roles.cell + "_cell");
-    share_what_is_read_twice();
+    // Parts of fused products, for example, read the same argument.
+    std::vector<Expr> all = next_;
+    all.insert(all.end(), outputs_.begin(), outputs_.end());
+    share_repeats(all);
     std::vector<Expr> order;
     std::set<const Expression*> seen;
     for (const Expr& e : next_) shared_in_order(e, order, seen);

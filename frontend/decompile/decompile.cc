@@ -173,23 +173,34 @@ void Decompiler::add_variable(const Value* value, const std::string& wish) {
 void Decompiler::add_branch(const Node& node) {
   result_.complete = false;
   chooses_ = true;
+  for (const Value* operand : node.operands()) {
+    if (!operand) continue;
+    for (const Expr& e : evaluation_.at(operand).parts) {
+      if (operand != node.operand(0)) give_name(e, "v");
+    }
+  }
   const Symbolic& condition = evaluation_.at(node.operand(0));
   const std::string text = condition.parts.size() == 1 ? writer_.text(condition.parts[0], "")
                                                        : to_string(node.operand(0)->type());
-  for (size_t i = 0; i < node.result_count(); ++i) add_variable(node.result(i), "v");
   for (size_t side = 0; side < 2; ++side) {
     line(side == 0 ? "\n# if " + text + ":" : "# otherwise:");
     Region& region = node.region(side);
     for (size_t i = 0; i < region.argument_count(); ++i)
       evaluation_.set(region.argument(i), Symbolic(evaluation_.at(node.operand(1 + i))));
     add_region(region);
-    for (size_t i = 0; i < node.result_count(); ++i) add_choice(node.result(i), region.result(i));
+    for (size_t i = 0; i < node.result_count(); ++i)
+      add_choice(node.result(i), region.result(i), side == 0);
   }
   line("# in both cases:");
 }
 
-void Decompiler::add_choice(const Value* result, const Value* chosen) {
-  const Symbolic& value = evaluation_.at(chosen);
+void Decompiler::add_choice(const Value* result, const Value* chosen, bool first) {
+  const Symbolic value = evaluation_.at(chosen);
+  if (first && !value.constant && value.whole()) {
+    evaluation_.set(result, {value.axes, variables(name_for(result, "v"), value.axes), nullptr});
+  } else if (first) {
+    add_variable(result, "v");
+  }
   const std::vector<Expr>& targets = evaluation_.at(result).parts;
   if (targets.empty()) return;
   if (value.constant || value.parts.size() != targets.size()) {
@@ -197,8 +208,10 @@ void Decompiler::add_choice(const Value* result, const Value* chosen) {
     return;
   }
   for (size_t i = 0; i < targets.size(); ++i) {
-    settle(value.parts[i]);
-    line(targets[i]->name + " = " + writer_.text(value.parts[i], targets[i]->name));
+    const Expr& e = value.parts[i];
+    settle_arguments(e);
+    line(targets[i]->name + " = " +
+         (e->name.empty() ? writer_.text(e, targets[i]->name) : e->name));
   }
 }
 
@@ -228,6 +241,7 @@ void Decompiler::give_name(const Expr& e, const std::string& wish) {
 }
 
 void Decompiler::settle(const Expr& e) {
+  share_repeats({e});
   std::vector<Expr> order;
   shared_in_order(e, order, seen_);
   for (const Expr& shared : order) {
@@ -299,6 +313,7 @@ void Decompiler::add_outputs() {
 
 void Decompiler::settle_arguments(const Expr& e) {
   if (!e->name.empty()) return;
+  share_repeats({e});
   for (const Expr& argument : e->arguments) settle(argument);
 }
 

@@ -116,7 +116,10 @@ void Decompiler::add_scan(const Node& node) {
     const auto parts = evaluation_.over(evaluation_.at(initial), cell.state_axes[cell.states[k]]);
     const bool known = parts && cell.state_parts[k] < parts->size();
     if (known) give_name((*parts)[cell.state_parts[k]], "s_0");
-    from.push_back(known ? reference((*parts)[cell.state_parts[k]]) : "0");
+    const Symbolic& whole = evaluation_.at(initial);
+    from.push_back(known                     ? reference((*parts)[cell.state_parts[k]])
+                   : whole.parts.size() == 1 ? reference(whole.parts[0])
+                                             : identifier_of(initial->name()));
     result_.complete &= known;
   }
   add_results(node, cell, finals, targets);

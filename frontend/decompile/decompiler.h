@@ -50,7 +50,7 @@ class Decompiler {
   // The language has no choice between equations: both follow each other, under comments.
   void add_branch(const Node& node);
 
-  void add_choice(const Value* result, const Value* chosen);
+  void add_choice(const Value* result, const Value* chosen, bool first);
 
   // Output names are kept for what is put out.
   std::string name_for(const Value* value, const std::string& otherwise);

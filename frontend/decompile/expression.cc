@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace refrain::decompile {
@@ -238,6 +239,24 @@ Expr Parts::part(const Expr& e, int64_t begin, int64_t end) {
   settle_depth(*result);
   // `parts_` may have grown in between.
   return parts_[{e.get(), begin, end}] = result;
+}
+
+void share_repeats(const std::vector<Expr>& roots) {
+  std::unordered_map<const Expression*, int> reads;
+  std::unordered_set<const Expression*> seen;
+  for (const Expr& root : roots) {
+    walk(
+        root, [&](const Expr& at) { return at->name.empty() && !seen.contains(at.get()); },
+        [&](const Expr& at) {
+          if (!at->name.empty() || !seen.insert(at.get()).second) return;
+          for (const Expr& argument : at->arguments) {
+            const bool short_text =
+                argument->kind == Kind::variable || argument->kind == Kind::number ||
+                argument->kind == Kind::parameter || argument->kind == Kind::part;
+            if (++reads[argument.get()] > 1 && !short_text) argument->shared = true;
+          }
+        });
+  }
 }
 
 void collect_names(const Expr& e, std::set<std::string>& names) {

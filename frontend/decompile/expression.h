@@ -93,6 +93,9 @@ class Parts {
 // The arguments' depths and one; an expression that would be nested too deep becomes shared.
 void settle_depth(Expression& e);
 
+// What several of them read, or one twice, shall have an equation of its own: texts would double.
+void share_repeats(const std::vector<Expr>& roots);
+
 // The variables that an expression reads.
 void collect_names(const Expr& e, std::set<std::string>& names);
 

@@ -8,20 +8,24 @@
 namespace refrain::decompile {
 namespace {
 
-bool only_counts(const Node& node, int depth) {
-  constexpr int kDeepest = 8;
-  if (depth > kDeepest || node.region_count() > 0) return false;
+// Of one answer; it bounds the depth of recursion too.
+constexpr int kMostUses = 100;
+
+// `budget` bounds how many uses are looked at.
+bool only_counts(const Node& node, int& budget) {
+  if (node.region_count() > 0) return false;
   for (size_t i = 0; i < node.result_count(); ++i) {
     const Value* result = node.result(i);
     if (is_float(result->type().element)) return false;
     for (const Use* use = result->first_use(); use; use = use->next()) {
       const Node& user = *use->user();
+      if (--budget < 0) return false;
       if (user.op() == Op::yield) return false;
       if (user.op() == Op::scan) {
         const ScanView scan(user);
         const bool counts = scan.has_trip_count() && use->index() == size_t{scan.has_lengths()};
         if (!counts || scan.scanned() == 0) return false;
-      } else if (!all_uniform(user) && !only_counts(user, depth + 1)) {
+      } else if (!all_uniform(user) && !only_counts(user, budget)) {
         return false;
       }
     }
@@ -30,12 +34,11 @@ bool only_counts(const Node& node, int depth) {
 }
 
 // Sets `scan`, or finds that it is another.
-bool reads_for(const Node& node, const Node*& scan, int depth) {
-  constexpr int kDeepest = 6;
-  if (depth > kDeepest) return false;
+bool reads_for(const Node& node, const Node*& scan, int& budget) {
   for (size_t i = 0; i < node.result_count(); ++i) {
     for (const Use* use = node.result(i)->first_use(); use; use = use->next()) {
       const Node& user = *use->user();
+      if (--budget < 0) return false;
       if (user.op() == Op::scan) {
         if (use->index() < ScanView(user).scanned_operand(0) || (scan && scan != &user))
           return false;
@@ -45,7 +48,7 @@ bool reads_for(const Node& node, const Node*& scan, int depth) {
       const bool of_a_step = is_elementwise(user.op()) || user.op() == Op::split ||
                              user.op() == Op::unsqueeze || user.op() == Op::einsum ||
                              (user.op() == Op::matmul && use->index() == 0);
-      if (!of_a_step || !reads_for(user, scan, depth + 1)) return false;
+      if (!of_a_step || !reads_for(user, scan, budget)) return false;
     }
   }
   return true;
@@ -55,7 +58,8 @@ bool reads_for(const Node& node, const Node*& scan, int depth) {
 
 bool reads_for_one_scan(const Node& node) {
   const Node* scan = nullptr;
-  return reads_for(node, scan, 0) && scan;
+  int budget = kMostUses;
+  return reads_for(node, scan, budget) && scan;
 }
 
 const Value* moved(const Value* value) {
@@ -131,7 +135,10 @@ bool all_uniform(const Node& node) {
   return node.result_count() > 0;
 }
 
-bool only_counts(const Node& node) { return only_counts(node, 0); }
+bool only_counts(const Node& node) {
+  int budget = kMostUses;
+  return only_counts(node, budget);
+}
 
 bool has_scan(const Region& region) {
   for (const Node* node = region.first(); node; node = node->next()) {

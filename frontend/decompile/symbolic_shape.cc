@@ -12,10 +12,6 @@ bool is_constant_extent(const ValueType& type, size_t axis) {
   return type.shape.ranked() && axis < type.shape.rank() && type.shape[axis].is_constant();
 }
 
-bool is_one(const ValueType& type, int64_t axis) {
-  return provably_equal(type.shape[static_cast<size_t>(axis)], 1);
-}
-
 // Which of the part axes an axis is.
 size_t part_number(const std::vector<Axis>& axes, size_t axis) {
   size_t number = 0;
@@ -196,9 +192,13 @@ std::optional<Symbolic> Evaluation::squeeze(const Node& node) {
   std::sort(places.rbegin(), places.rend());
   for (const int64_t place : places) {
     const Axis& axis = result.axes[static_cast<size_t>(place)];
-    const bool carried = axis.kind == Kind::time || axis.kind == Kind::batch;
     if (axis.kind == Kind::feature && result.matrix()) return std::nullopt;
-    if (carried ? !is_one(node.operand(0)->type(), place) : axis.extent != 1) return std::nullopt;
+    // An extent that is not known is 1 when it runs.
+    const Dim dim = node.operand(0)->type().shape[static_cast<size_t>(place)];
+    const bool one = axis.kind == Kind::time    ? !provably_different(dim, 1)
+                     : axis.kind == Kind::batch ? provably_equal(dim, 1)
+                                                : axis.extent == 1;
+    if (!one) return std::nullopt;
     if (axis.kind == Kind::time) {
       for (Expr& part : result.parts) part = step(part, -1);
     }

@@ -172,6 +172,7 @@ std::optional<Symbolic> Evaluation::convolution(const Node& node) {
     options = fmt::format(", {}, {}", channels, taps) + options;
   }
   e->options = options;
+  e->shared = true;  // one a line
   Symbolic result{x.axes, {e}, nullptr};
   if (!filter) result.axes[1] = {Kind::feature, channels};
   return result;
@@ -214,12 +215,11 @@ std::optional<Symbolic> Evaluation::pool(const Node& node) {
     return std::nullopt;
   }
   std::vector<Expr> arguments = {x.parts[0], number(static_cast<double>(kernel[0]))};
-  if (window.strides[0] != kernel[0] || padding != 0)
-    arguments.push_back(number(static_cast<double>(window.strides[0])));
-  if (padding != 0) arguments.push_back(number(static_cast<double>(padding)));
   const int64_t width = x.parts[0]->width;
-  return Symbolic{
-      x.axes, {call(average ? "avg_pool1d" : "max_pool1d", std::move(arguments), width)}, nullptr};
+  Expr e = call(average ? "avg_pool1d" : "max_pool1d", std::move(arguments), width);
+  if (window.strides[0] != kernel[0]) e->options += fmt::format(", stride = {}", window.strides[0]);
+  if (padding != 0) e->options += fmt::format(", padding = {}", padding);
+  return Symbolic{x.axes, {e}, nullptr};
 }
 
 // [.., r, k] by [.., k, c]: dot products over features k, or sums over the steps k.
