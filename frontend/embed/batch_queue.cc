@@ -1,5 +1,7 @@
 #include "frontend/embed/batch_queue.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 
 #include "frontend/embed/convert.h"
@@ -30,6 +32,20 @@ const BatcherOptions& checked(const BatcherOptions& options) {
   return options;
 }
 
+// The mutex is held often, but never for long: whoever finds it taken looks again a few times
+// before it sleeps, as the C library can do for us. Not to be used by others yet.
+void let_spin([[maybe_unused]] std::mutex& mutex) {
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+  pthread_mutexattr_t attributes;
+  if (pthread_mutexattr_init(&attributes) != 0) return;
+  if (pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP) == 0) {
+    pthread_mutex_destroy(mutex.native_handle());
+    pthread_mutex_init(mutex.native_handle(), &attributes);
+  }
+  pthread_mutexattr_destroy(&attributes);
+#endif
+}
+
 const std::shared_ptr<const Model::Impl>& checked(const Model& model) {
   if (!model.impl()) throw Error("this model was moved from", "a model that was loaded", "none");
   return model.impl();
@@ -53,6 +69,7 @@ BatchQueue::Job BatchQueue::JobList::pop() {
 
 BatchQueue::BatchQueue(const Model& model, const BatcherOptions& options)
     : options_(checked(options)), form_(checked(model), options.setup, options.max_batch) {
+  let_spin(mutex_);
   for (int i = 0; i < options_.threads; ++i) {
     Worker& worker = *workers_.emplace_back(std::make_unique<Worker>(form_));
     const auto most = static_cast<size_t>(options_.max_batch);
