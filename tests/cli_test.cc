@@ -199,6 +199,12 @@ TEST_F(Cli, InspectWritesEquationsAndTheirParameters) {
   ASSERT_TRUE(matrix);
   EXPECT_EQ(matrix->extents(), (std::vector<int64_t>{10, 10}));
   expect_bad({"inspect", model, "--weights-file", weights}, "--weights-file is for equations");
+  const ProcessResult fixed =
+      refrain_({"inspect", model, "--format", "equations", "--shape", "x=4x3x6"});
+  EXPECT_EQ(fixed.exit_code, 0) << fixed.err;
+  EXPECT_THAT(fixed.out, AllOf(HasSubstr("input x: f32[T=4, B=3, 6]\n"),
+                               HasSubstr("input h0: f32[B=3, 10]\n")));
+  expect_bad({"inspect", model, "--shape", "x=4x3x7"}, "wrong shape of input x");
 }
 
 TEST_F(Cli, GenerateContinuesAPrompt) {

@@ -1,15 +1,17 @@
 // Hostile descriptions: mutations of good ones must be loaded, or refused with a message that has a
-// place, within a second each.
+// place, within a second each. What was loaded can be written back.
 //
 //   equations_fuzz [SECONDS [SEED]]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "frontend/decompile/decompile.h"
 #include "frontend/equations/format.h"
 #include "frontend/equations/load.h"
 
@@ -124,6 +126,16 @@ const std::vector<std::string>& pieces() {
                                                    "[h, x]",
                                                    "output y\n",
                                                    "lengths n",
+                                                   "pad(x, 1, 2, mode = \"reflect\")",
+                                                   "sequence(x, last(x))",
+                                                   "indices(x)",
+                                                   "mod(x, 3)",
+                                                   "real(x)",
+                                                   "reverse(",
+                                                   "outer(x, x)",
+                                                   "max_pool1d(x, 2)",
+                                                   "conv1d(x, 2, 3, padding = 1)",
+                                                   "[1:, ..]",
                                                    "beam(64)"};
   return kPieces;
 }
@@ -195,8 +207,10 @@ bool check(const std::string& text) {
   };
   const auto begin = Clock::now();
   bool loaded = false;
+  std::unique_ptr<refrain::Graph> graph;
   try {
-    refrain::equations::load("fuzz.rfn", text, {.folder = "/nowhere", .max_bytes = 1 << 22});
+    graph =
+        refrain::equations::load("fuzz.rfn", text, {.folder = "/nowhere", .max_bytes = 1 << 22});
     loaded = true;
   } catch (const refrain::equations::TextError& error) {
     if (!std::string(error.what()).starts_with("fuzz.rfn:")) broken("a message without a place");
@@ -208,6 +222,15 @@ bool check(const std::string& text) {
     if (refrain::equations::format("fuzz.rfn", once) != once) broken("formatted twice differs");
   } catch (const refrain::equations::TextError&) {
     if (loaded) broken("loaded, but not formatted");
+  }
+  if (graph) {
+    try {
+      const refrain::decompile::Decompiled written =
+          refrain::decompile::decompile(*graph, "fuzz.safetensors");
+      if (written.complete) refrain::equations::format("fuzz.rfn", written.text);
+    } catch (const std::exception& error) {
+      broken(std::string("not written back: ") + error.what());
+    }
   }
   if (Clock::now() - begin > std::chrono::seconds(2)) broken("took more than two seconds");
   return loaded;
