@@ -97,6 +97,7 @@ void Decompiler::add_uniform(const Node& node) {
 void Decompiler::add_region(const Region& region) {
   for (const Node* node = region.first(); node; node = node->next()) {
     if (node->op() == Op::yield) break;
+    if (node->op() == Op::constant && add_indices(*node)) continue;
     if (evaluation_.evaluate(*node)) {
       if (!reads_for_one_scan(*node)) mark_shared(*node, evaluation_, false);
     } else if (node->op() == Op::scan && operands_known(*node)) {
@@ -112,21 +113,36 @@ void Decompiler::add_region(const Region& region) {
 }
 
 bool Decompiler::add_indices(const Node& node) {
-  if (node.op() != Op::range) return false;
-  const TensorPtr from = constant_tensor(node.operand(0)), by = constant_tensor(node.operand(2));
-  const Node* limit = node.operand(1)->node();
-  if (!from || !by || from->view().as_doubles()[0] != 0 || by->view().as_doubles()[0] != 1 ||
-      !limit || limit->op() != Op::dims) {
-    return false;
+  std::optional<Dim> count;
+  size_t rank = 1;
+  if (node.op() == Op::range) {
+    const auto from = uniform(node.operand(0)), by = uniform(node.operand(2));
+    const Node* limit = node.operand(1)->node();
+    if (from != 0.0 || by != 1.0 || !limit || limit->op() != Op::dims) return false;
+    const auto& dims = limit->attribute<std::vector<Dim>>(AttributeName::dims);
+    if (dims.size() == 1) count = dims[0];
+  } else if (node.op() == Op::constant) {
+    // Of a trace: a column of numbers, one a step.
+    const Tensor& tensor = *node.attribute<TensorPtr>(AttributeName::value);
+    rank = tensor.rank();
+    if (tensor.type() != ElementType::i64 || rank < 2 || tensor.size() < 2 ||
+        tensor.extents()[0] != tensor.size()) {
+      return false;
+    }
+    const std::vector<int64_t> numbers = tensor.view().as_ints();
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      if (numbers[i] != static_cast<int64_t>(i)) return false;
+    }
+    count = Dim(tensor.size());
   }
-  const auto& dims = limit->attribute<std::vector<Dim>>(AttributeName::dims);
-  for (size_t i = 0; i < graph_.input_count(); ++i) {
+  for (size_t i = 0; i < graph_.input_count() && count; ++i) {
     const Shape& shape = graph_.input(i)->type().shape;
     const Symbolic& input = evaluation_.at(graph_.input(i));
     for (size_t k = 0; k < input.axes.size(); ++k) {
-      if (dims.size() != 1 || input.axes[k].kind != Kind::time || shape[k] != dims[0]) continue;
-      evaluation_.set(node.result(),
-                      {{{Kind::time, 0}}, {call("indices", {input.parts[0]}, 0)}, nullptr});
+      if (input.axes[k].kind != Kind::time || shape[k] != *count) continue;
+      Symbolic indices{{{Kind::time, 0}}, {call("indices", {input.parts[0]}, 0)}, nullptr};
+      indices.axes.resize(rank, {Kind::part, 1});
+      evaluation_.set(node.result(), std::move(indices));
       return true;
     }
   }

@@ -38,7 +38,7 @@ class Decompiler {
 
   void add_region(const Region& region);
 
-  // The numbers of the steps of an input: range(0, T, 1).
+  // The numbers of the steps of an input: range(0, T, 1), or where T is fixed, 0, 1, 2...
   bool add_indices(const Node& node);
 
   bool operands_known(const Node& node) const;

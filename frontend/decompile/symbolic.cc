@@ -211,10 +211,17 @@ std::optional<std::vector<Expr>> Evaluation::over(const Symbolic& value,
   const std::vector<int64_t>& shape = tensor.extents();
   for (size_t i = 0; i < shape.size() && shape.size() <= axes.size(); ++i) {
     const Axis& to = axes[axes.size() - shape.size() + i];
-    if (shape[i] != 1 &&
-        ((to.kind != Kind::part && to.kind != Kind::feature) || shape[i] != to.extent)) {
-      return std::nullopt;
+    if (shape[i] == 1) continue;
+    if (to.kind != Kind::part && to.kind != Kind::feature) {
+      // One number, of a trace with a fixed batch for example, is the same along every axis.
+      const std::vector<double> elements = tensor.view().as_doubles();
+      const bool one =
+          std::all_of(elements.begin(), elements.end(), [&](double x) { return x == elements[0]; });
+      if (!one || elements.empty()) return std::nullopt;
+      auto all = std::make_shared<const Tensor>(Tensor::scalar(tensor.type(), elements[0]));
+      return over({{}, {}, std::move(all)}, axes);
     }
+    if (shape[i] != to.extent) return std::nullopt;
   }
   const size_t last = axes.size() - 1;
   if (axes.size() >= 2 && axes[last].kind == Kind::feature &&
