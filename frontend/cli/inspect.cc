@@ -128,18 +128,18 @@ Stages: the graph as it was imported, the graph that the pipeline makes of it (a
 say which unrolled recurrences became loops, and why others did not), or the steps that the backend
 runs for the shapes that --shape gives (named dimensions that it doesn't give are 100 if a loop runs
 over them, otherwise 1), with the places of their operands and results. Weights of more than 16
-elements are left out of the text unless --weights is
-given; with it, the text is a complete model that every command reads.
+elements are left out of the text unless --weights is given; with it, the text is a complete model
+that every command reads. With --shape, graphs are shown at those shapes too: what depends on them
+is known then.
 
 --format equations writes the model in the description language: every loop as a cell, one equation
 a gate, with the usual names where it is an LSTM, a GRU or the like. Where a model chooses by its
-shapes what to compute, both choices are there under comments, or, with --shape, the one for those. --format html is one page that
-needs nothing else: those cells, and the graph before and after optimization (or the --stage).
+shapes what to compute, both choices are there under comments, or, with --shape, the one for those.
+--format html is one page that needs nothing else: those cells, and the graph before and after
+optimization (or the --stage).
 
 A compiled model's file is checked as a whole: its checksums, and its graph as any other. Comments
 before the text say what the file holds and for which processors its weights are packed.
-
-With --shape, graphs are shown at those shapes too: what depends on them is known then.
 
 Examples:
   refrain inspect model.onnx
