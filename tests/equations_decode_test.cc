@@ -174,6 +174,16 @@ output b = decode writer start 0 until 1 length 6 beam(1) from h0 with weights "
   EXPECT_TRUE(identical(*results[0].tensor, *results[1].tensor));
 }
 
+// Found by fuzzing: its score was written beside the others'.
+TEST(EquationsDecode, BeamsEndWithATokenThatThereIs) {
+  const Writer writer(7);
+  Random random(8);
+  const Tensor h0 = initial_states(random);
+  EXPECT_THROW(
+      decode(writer, h0, "output a = decode writer start 0 until 3 length 6 beam(2) from h0\n"),
+      Error);
+}
+
 TEST(EquationsDecode, Samples) {
   const Writer writer(5);
   const Tensor h0(ElementType::f64, {3, kState});

@@ -1,6 +1,7 @@
 #include "frontend/equations/decode.h"
 
 #include <algorithm>
+#include <string>
 
 #include "frontend/equations/cell.h"
 #include "ir/control.h"
@@ -107,6 +108,10 @@ class Beams final : public Feedback {
     const Dim tokens = logits.features()[0];
     if (!tokens.is_constant()) fail(range, "scores of an unknown number of tokens");
     const int64_t count = tokens.extent();
+    if (until && *until >= static_cast<double>(count)) {
+      fail(range, "the token that ends is " + std::to_string(static_cast<int64_t>(*until)),
+           "expected one of the " + std::to_string(count) + " that have scores");
+    }
     Value* const was_done = until ? states[2] : nullptr;
     Value* log = b.op(Op::log_softmax, {logits.value}, {{AttributeName::axis, int64_t{-1}}});
     log = b.reshape(log, {-1, width, count});
