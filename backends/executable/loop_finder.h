@@ -15,6 +15,8 @@
 
 namespace refrain::executable {
 
+inline bool is_f32(const Value& value) { return value.type().element == ElementType::f32; }
+
 // Follows what a body yields back to its arguments, piece by piece: columns [offset, offset +
 // width) of a value are one expression.
 class LoopFinder {

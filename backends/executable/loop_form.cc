@@ -14,8 +14,7 @@ bool LoopFinder::find_rows() {
   const auto agree = [&](const Value& value) {
     const RowForm form = row_form(value);
     if (rows_ < 0) rows_ = form.rows;
-    return value.type().element == ElementType::f32 && form.rows == rows_ && form.rows > 0 &&
-           form.width > 0;
+    return is_f32(value) && form.rows == rows_ && form.rows > 0 && form.width > 0;
   };
   for (size_t i = 0; i < view_.states(); ++i) {
     if (!agree(*view_.state_argument(i))) return false;

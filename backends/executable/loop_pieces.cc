@@ -14,7 +14,6 @@ using highway::Stream;
 // Deepest chain of operations that is followed; deeper bodies run step by step.
 constexpr int kMaxDepth = 500;
 
-bool is_f32(const Value& value) { return value.type().element == ElementType::f32; }
 bool is_truth(const Value& value) { return value.type().element == ElementType::boolean; }
 
 }  // namespace

@@ -93,7 +93,13 @@ class Reader {
     flatbuffers::Verifier verifier(begin, size, kDepth,
                                    static_cast<flatbuffers::uoffset_t>(size / sizeof(uint32_t)));
     if (!metadata::VerifyModelBuffer(verifier)) throw malformed;
-    return *metadata::GetModel(begin);
+    const metadata::Model& model = *metadata::GetModel(begin);
+    // The verifier looks at the alignment of a vector's length, not of its elements.
+    for (const metadata::Packed* packed : *model.packed()) {
+      if (reinterpret_cast<uintptr_t>(packed->key()->Data()) % alignof(int64_t) != 0)
+        throw malformed;
+    }
+    return model;
   }
 
   // One tensor of bytes for each, so that blocks are known by them; those that the graph reads are
@@ -149,10 +155,6 @@ class Reader {
   void serve_packed(const metadata::Model& model, WeightStore& weights, Info& info) const {
     for (const metadata::Packed* entry : *model.packed()) {
       const char* const data = at(entry->offset(), entry->bytes(), "packed weights");
-      // The verifier looks at the alignment of a vector's length, not of its elements.
-      if (reinterpret_cast<uintptr_t>(entry->key()->Data()) % alignof(int64_t) != 0) {
-        throw Error("the metadata of this compiled model is malformed");
-      }
       WeightStore::Key key(entry->key()->begin(), entry->key()->end());
       if (key.size() < kLeastKey || entry->bytes() % sizeof(float) != 0) {
         throw Error("packed weights of this compiled model", "a key and whole numbers", "others");

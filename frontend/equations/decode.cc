@@ -21,7 +21,7 @@ TensorPtr scalar_of(ElementType type, double value) {
 class OneToken final : public Feedback {
  public:
   Value* start = nullptr;  // i64 [batch]
-  std::optional<double> until;
+  std::optional<int64_t> until;
   Value* done = nullptr;  // bool [batch], with `until`
   bool samples = false;
   Value* seed = nullptr;  // i64 [batch], of random numbers
@@ -51,7 +51,7 @@ class OneToken final : public Feedback {
     }
     result.states = {token};
     if (until) {
-      Value* const end = b.scalar<int64_t>(static_cast<int64_t>(*until));
+      Value* const end = b.scalar<int64_t>(*until);
       token = b.op(Op::where, {was_done, end, token});
       result.states = {token, b.op(Op::logical_or, {was_done, b.op(Op::equal, {token, end})})};
     }
@@ -90,7 +90,7 @@ class OneToken final : public Feedback {
 class Beams final : public Feedback {
  public:
   int64_t width = 1;
-  std::optional<double> until;
+  std::optional<int64_t> until;
   Value* start = nullptr;   // i64 [batch*width]
   Value* scores = nullptr;  // [batch, width], log-probabilities
   Value* done = nullptr;    // bool [batch, width], with `until`
@@ -108,8 +108,8 @@ class Beams final : public Feedback {
     const Dim tokens = logits.features()[0];
     if (!tokens.is_constant()) fail(range, "scores of an unknown number of tokens");
     const int64_t count = tokens.extent();
-    if (until && *until >= static_cast<double>(count)) {
-      fail(range, "the token that ends is " + std::to_string(static_cast<int64_t>(*until)),
+    if (until && *until >= count) {
+      fail(range, "the token that ends is " + std::to_string(*until),
            "expected one of the " + std::to_string(count) + " that have scores");
     }
     Value* const was_done = until ? states[2] : nullptr;
@@ -125,7 +125,7 @@ class Beams final : public Feedback {
     Next result;
     result.states = {b.reshape(token, {-1}), best->result(0)};
     if (until) {
-      Value* const end = b.scalar<int64_t>(static_cast<int64_t>(*until));
+      Value* const end = b.scalar<int64_t>(*until);
       Value* const before =
           b.op(Op::gather_elements, {was_done, parent_}, {{AttributeName::axis, int64_t{1}}});
       result.states.push_back(b.op(Op::logical_or, {before, b.op(Op::equal, {token, end})}));
@@ -191,7 +191,7 @@ class DecodeRun {
     if (decode_.clauses.lengths) fail(decode_.clauses.lengths->range, "a decoder has no lengths");
     length_ = evaluator_.integer(*decode_.length, 1, kMaxLength);
     if (decode_.until) {
-      until_ = static_cast<double>(evaluator_.integer(*decode_.until, 0, Evaluator::kMaxExtent));
+      until_ = evaluator_.integer(*decode_.until, 0, Evaluator::kMaxExtent);
     }
     start_ = evaluator_.tensor(*decode_.start);
     const bool number = start_.rank() == 0 && !start_.batch && !start_.time;
@@ -406,7 +406,7 @@ class DecodeRun {
   const Decode& decode_;
   ScanInputs inputs_;
   int64_t length_ = 1;
-  std::optional<double> until_;
+  std::optional<int64_t> until_;
   Tensored start_, like_;
 };
 
