@@ -56,7 +56,14 @@ Value* left_side(Body& body, Member& member) {
   return x && body.dependence(x) != Dependence::none ? x : nullptr;
 }
 
-void fuse(Body& body, Value* left, const std::vector<Member>& members) {
+// What that is now: what another group computed, for one that multiplies its results, was replaced
+// since.
+Value* shared_side(const Member& member) {
+  Value* side = member.product->operand(member.matrix_first ? 1 : 0);
+  return member.unsqueeze.empty() ? side : side->node()->operand(0);
+}
+
+void fuse(Body& body, const std::vector<Member>& members) {
   Builder outer = body.before();
   std::vector<Value*> matrices;
   std::vector<int64_t> widths;
@@ -70,7 +77,7 @@ void fuse(Body& body, Value* left, const std::vector<Member>& members) {
 
   Builder inner(body.region(), members.front().product);
   inner.set_node_name(members.front().product->name());
-  Value* product = inner.op(Op::matmul, {left, weights});
+  Value* product = inner.op(Op::matmul, {shared_side(members.front()), weights});
   const std::vector<Value*> operands = {product, inner.ints(widths)};
   const Node* pieces =
       inner.create(Op::split, operands, {{AttributeName::axis, int64_t{-1}}}, members.size());
@@ -88,7 +95,7 @@ void fuse(Body& body, Value* left, const std::vector<Member>& members) {
 bool fuse_products(Body& body) {
   // By the left side and the extent that is summed over, which its type may leave open.
   std::map<std::pair<Value*, int64_t>, size_t> group_of;
-  std::vector<std::pair<Value*, std::vector<Member>>> groups;
+  std::vector<std::vector<Member>> groups;
   for (Node* node = body.region().first(); node; node = node->next()) {
     if (node->op() != Op::matmul || node->unused()) continue;
     Member member{node, false, {}};
@@ -97,13 +104,13 @@ bool fuse_products(Body& body) {
     const int64_t inner = member.matrix_first ? node->operand(0)->type().shape[1].extent()
                                               : node->operand(1)->type().shape[0].extent();
     const auto [it, inserted] = group_of.emplace(std::pair(left, inner), groups.size());
-    if (inserted) groups.push_back({left, {}});
-    groups[it->second].second.push_back(std::move(member));
+    if (inserted) groups.emplace_back();
+    groups[it->second].push_back(std::move(member));
   }
   bool changed = false;
-  for (const auto& [left, members] : groups) {
+  for (const std::vector<Member>& members : groups) {
     if (members.size() < 2) continue;
-    fuse(body, left, members);
+    fuse(body, members);
     changed = true;
   }
   return changed;

@@ -50,6 +50,42 @@ TEST(FuseGates, InvariantsSideBySide) {
 })");
 }
 
+// A product that is fused with one gate's is what two others multiply: a layer of low rank.
+TEST(FuseGates, ProductsOfFusedProducts) {
+  expect_rewritten(
+      "fuse_gates",
+      R"(graph @g (%x: f64[5, 2, 3], %h: f64[2, 4], %u: f64[3, 2], %v: f64[3, 4], %a: f64[2, 4], %b: f64[2, 4]) {
+  %s = scan invariant(%ui = %u: f64[3, 2], %vi = %v: f64[3, 4], %ai = %a: f64[2, 4], %bi = %b: f64[2, 4]) state(%hi = %h: f64[2, 4]) scanned(%xi = %x[0]: f64[2, 3]) {
+    %0 = matmul(%xi, %ui) : f64[2, 2]
+    %1 = matmul(%xi, %vi) : f64[2, 4]
+    %2 = matmul(%0, %ai) : f64[2, 4]
+    %3 = matmul(%0, %bi) : f64[2, 4]
+    %4 = mul(%1, %2) : f64[2, 4]
+    %5 = add(%4, %3) : f64[2, 4]
+    %6 = add(%5, %hi) : f64[2, 4]
+    yield %6
+  } : f64[2, 4]
+  yield "s" = %s
+})",
+      R"(graph @g (%x: f64[5, 2, 3], %h: f64[2, 4], %u: f64[3, 2], %v: f64[3, 4], %a: f64[2, 4], %b: f64[2, 4]) {
+  %0 = concat(%u, %v) {axis = 1} : f64[3, 6]
+  %1 = concat(%a, %b) {axis = 1} : f64[2, 8]
+  %s = scan invariant(%2 = %0: f64[3, 6], %3 = %1: f64[2, 8]) state(%hi = %h: f64[2, 4]) scanned(%xi = %x[0]: f64[2, 3]) {
+    %4 = matmul(%xi, %2) : f64[2, 6]
+    %5 = constant i64[2] (2, 4)
+    %6, %7 = split(%4, %5) {axis = -1} : f64[2, 2], f64[2, 4]
+    %8 = matmul(%6, %3) : f64[2, 8]
+    %9 = constant i64[2] splat(4)
+    %10, %11 = split(%8, %9) {axis = -1} : f64[2, 4], f64[2, 4]
+    %12 = mul(%7, %10) : f64[2, 4]
+    %13 = add(%12, %11) : f64[2, 4]
+    %14 = add(%13, %hi) : f64[2, 4]
+    yield %14
+  } : f64[2, 4]
+  yield "s" = %s
+})");
+}
+
 // Of different widths, one a constant of the body, one transposed there.
 TEST(FuseGates, ConstantsAndTransposes) {
   expect_rewritten("fuse_gates", R"(graph @g (%x: f64[5, 2, 3], %h: f64[2, 2], %u: f64[2, 3]) {
