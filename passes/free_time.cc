@@ -132,22 +132,27 @@ class Freer {
     }
   }
 
-  // A position near the front, or counted from the end if it is near that.
-  int64_t position(int64_t at, const char* what) const {
-    if (at < 0 || at <= std::min(kNearEnd, extent_ - 1 - kNearEnd)) return at;
-    if (at < extent_ && extent_ - at <= kNearEnd) return at - extent_;
+  // A place along `extent` steps, which need not be as many as the inputs have: near the front, or
+  // counted from the end if it is near that. What is near both is the last, or not known.
+  static int64_t position(int64_t at, int64_t extent, const char* what) {
+    if (at < 0 || (at == 0 && extent > 1)) return at;
+    const bool front = at <= kNearEnd, back = at < extent && extent - at <= kNearEnd;
+    if (front && !back) return at;
+    if (back && (!front || at == extent - 1)) return at - extent;
     throw Error(what, "the first or the last steps",
-                std::to_string(at) + " of " + std::to_string(extent_));
+                std::to_string(at) + " of " + std::to_string(extent));
   }
 
   void adapt_gather(Node& node) {
     const Value* whole = node.operand(0);
-    if (!is_time(whole, axis_of(node, whole->type().shape.rank()))) return;
+    const size_t axis = axis_of(node, whole->type().shape.rank());
+    if (!is_time(whole, axis)) return;
+    const int64_t extent = before(whole).shape[axis].extent();
     const auto indices = constant_ints(node.operand(1));
     if (!indices) return;  // computed, and so by the steps that there are
     std::vector<int64_t> adapted;
     for (const int64_t index : *indices)
-      adapted.push_back(position(index, "a step is read by its number"));
+      adapted.push_back(position(index, extent, "a step is read by its number"));
     if (adapted == *indices) return;
     Builder builder(*node.parent(), &node);
     node.set_operand(1, node.operand(1)->type().shape.rank() == 0 ? builder.scalar(adapted[0])
@@ -166,13 +171,16 @@ class Freer {
       if (!is_time(whole, axis)) continue;
       const bool backward = steps && (*steps)[i] < 0;
       int64_t &begin = (*begins)[i], &end = (*ends)[i];
+      const int64_t extent = before(whole).shape[axis].extent();
       constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
+      const auto begin_at = [&] { return position(begin, extent, "a slice begins in the middle"); };
+      const auto end_at = [&] { return position(end, extent, "a slice ends in the middle"); };
       if (backward) {
-        begin = begin >= extent_ - 1 ? -1 : position(begin, "a slice begins in the middle");
-        end = end < -extent_ ? -kAll : position(end, "a slice ends in the middle");
+        begin = begin >= extent - 1 ? -1 : begin_at();
+        end = end < -extent ? -kAll : end_at();
       } else {
-        begin = position(begin, "a slice begins in the middle");
-        end = end >= extent_ ? kAll : position(end, "a slice ends in the middle");
+        begin = begin_at();
+        end = end >= extent ? kAll : end_at();
       }
       changed = true;
     }

@@ -9,6 +9,7 @@
 namespace refrain {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using testing::expect_pass;
 using ::testing::HasSubstr;
@@ -134,6 +135,34 @@ TEST(FreeTime, WhatDependsOnTheLengthKeepsIt) {
                              "f32[3, B, 3], f32[3, B, 3]\n",
                              "%g")),
               ElementsAre(HasSubstr("the steps are split")));
+}
+
+// Places are along what is read, which may be longer than the inputs; in two or three steps the
+// second is near both ends.
+TEST(FreeTime, PlacesInWhatHasAnotherLength) {
+  const auto text = [](const std::string& steps, const std::string& padded,
+                       const std::string& cut) {
+    return "graph @g (%x: f32[" + steps + R"(, B, 3], %h: f32[B, 3]) {
+  %s, %y = scan state(%a = %h: f32[B, 3]) scanned(%xi = %x[0]: f32[B, 3]) stacked([0]) {
+    %n = add(%a, %xi) : f32[B, 3]
+    yield %n, %n
+  } : f32[B, 3], f32[)" +
+           steps + R"(, B, 3]
+  %pads = constant i64[2] splat(1)
+  %axis = constant i64[1] (0)
+  %p = pad(%y, %pads, _, %axis) : f32[)" +
+           padded + R"(, B, 3]
+  %0 = constant i64[1] (1)
+  %1 = constant i64[1] (9223372036854775807)
+  %c = slice(%p, %0, %1, %axis) : f32[)" +
+           cut + R"(, B, 3]
+  yield "c" = %c
+})";
+  };
+  expect_pass({"free_time", "dce", "infer"}, text("2", "4", "3"), text("T", "?", "?"));
+  EXPECT_THAT(refusal(text("1", "3", "2")),
+              Contains(HasSubstr("a slice begins in the middle: expected the first or the last "
+                                 "steps, found 1 of 3")));
 }
 
 TEST(FreeTime, NothingToFree) {

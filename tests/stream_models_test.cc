@@ -55,7 +55,7 @@ const std::map<std::string, std::string> kRefused = {
     {"cell_clockwork_unrolled_op16", "something else for each of the steps that were traced"},
     {"cell_masked_gru_unrolled_op16", "something else for each of the steps that were traced"},
     {"way_irregular_first_loop_op13", "it reads the first step, wherever the stream is"},
-    {"way_irregular_first_unrolled_op13", "a step is read by its number"},
+    {"way_irregular_first_unrolled_op13", "it reads the first step, wherever the stream is"},
     {"way_irregular_last_unrolled_op13", "a step is read by its number"},
     // Generates from a memory; its steps are no input's.
     {"greedy_decoder_loop_op16", "the model has neither a time axis"},
