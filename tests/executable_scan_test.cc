@@ -133,6 +133,28 @@ TEST(ExecutableScan, GruOfTwoStages) {
   EXPECT_THAT(steps, HasSubstr("gru, update;"));
 }
 
+// Of two states and nothing else.
+TEST(ExecutableScan, LoopsThatReadNoSlices) {
+  const std::string head = R"(graph @g (%a0: f32[4, 5], %b0: f32[4, 5]) {
+  %trips = constant i64[] (7)
+  %a_n, %b_n = scan trips(%trips) state(%a = %a0: f32[4, 5], %b = %b0: f32[4, 5]) {
+)",
+                    tail = R"(
+    %an = tanh(%s) : f32[4, 5]
+    %bn = mul(%an, %b) : f32[4, 5]
+    yield %an, %bn
+  } : f32[4, 5], f32[4, 5]
+  yield "a" = %a_n, "b" = %b_n
+}
+)";
+  EXPECT_THAT(check(head + "    %s = add(%a, %b) : f32[4, 5]" + tail), HasSubstr("element-wise"));
+  EXPECT_THAT(check(head + R"(    %w = $f32[5, 5]
+    %p = matmul(%a, %w) : f32[4, 5]
+    %s = add(%p, %b) : f32[4, 5])" +
+                    tail),
+              HasSubstr("loop, 7 steps"));
+}
+
 TEST(ExecutableScan, ProjectionsAndConcatenatedLeftSides) {
   const std::string steps = check(R"(graph @g (%h0: f32[2, 3], %x: f32[6, 2, 4]) {
     %w = $f32[7, 16]

@@ -66,8 +66,8 @@ void LoopStep::choose_split(size_t stages) {
 
 void LoopStep::add_state(Place initial, Place final, Place scratch) {
   const size_t slot = reads(initial);
-  if (buffer_count_ == 0) buffer_count_ = slot;
-  if (first_state_ == 0) first_state_ = slot;
+  if (!buffer_count_) buffer_count_ = slot;
+  if (!first_state_) first_state_ = slot;
   writes(final);
   writes(scratch);
 }
@@ -76,7 +76,7 @@ void LoopStep::add_lengths(Place lengths, ElementType type, int64_t count,
                            std::vector<int64_t> sequence_of_row) {
   lengths_.resize(static_cast<size_t>(count));
   lengths_slot_ = reads(lengths);
-  if (buffer_count_ == 0) buffer_count_ = lengths_slot_;
+  if (!buffer_count_) buffer_count_ = lengths_slot_;
   lengths_type_ = type;
   sequence_of_row_ = std::move(sequence_of_row);
   row_lengths_.resize(sequence_of_row_.size());
@@ -87,7 +87,7 @@ void LoopStep::add_feed(const highway::LoopSpec& product, WeightStore* weights,
                         const std::vector<Place>& reads_places, std::vector<int64_t> row_strides,
                         size_t target, int64_t columns, bool reverse) {
   const size_t first = slots().size();
-  if (buffer_count_ == 0) buffer_count_ = first;
+  if (!buffer_count_) buffer_count_ = first;
   for (const Place place : reads_places) reads(place);
   const highway::Stage& stage = product.stages[0];
   feeds_.push_back(std::unique_ptr<Feed>(new Feed{highway::RecurrentLoop(product, weights),
@@ -103,11 +103,11 @@ void LoopStep::add_feed(const highway::LoopSpec& product, WeightStore* weights,
 }
 
 void LoopStep::rebind() {
-  buffers_.resize(buffer_count_ == 0 ? slots().size() : buffer_count_);
+  buffers_.resize(buffer_count_.value_or(slots().size()));
   for (size_t i = 0; i < buffers_.size(); ++i) buffers_[i] = floats(i);
   moved_ = buffers_;
   for (size_t i = 0; i < current_.size(); ++i) {
-    const size_t slot = first_state_ + 3 * i;
+    const size_t slot = *first_state_ + 3 * i;
     initial_[i] = floats(slot);
     current_[i] = floats(slot + 1);
     next_[i] = floats(slot + 2);
@@ -150,9 +150,9 @@ bool LoopStep::run_at_once() const {
 // Whether a state's initial value shares memory with what one step writes.
 bool LoopStep::states_overlap() const {
   for (size_t i = 0; i < initial_.size(); ++i) {
-    const char* const begin = pointer(first_state_ + 3 * i);
+    const char* const begin = pointer(*first_state_ + 3 * i);
     for (size_t k = 0; k < current_.size(); ++k) {
-      const char* const written = pointer(first_state_ + 3 * k + 1);
+      const char* const written = pointer(*first_state_ + 3 * k + 1);
       // Pointers into different tensors compare as integers.
       const auto apart = [](const char* a, int64_t bytes, const char* b) {
         return reinterpret_cast<uintptr_t>(a) + static_cast<uintptr_t>(bytes) <=

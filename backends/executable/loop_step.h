@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -119,7 +120,9 @@ class LoopStep final : public Step {
   highway::RecurrentLoop::Run whole_{}, part_{};
   std::vector<int64_t> time_strides_;
   std::vector<std::unique_ptr<Feed>> feeds_;
-  size_t buffer_count_ = 0, first_state_ = 0, lengths_slot_ = 0;
+  std::optional<size_t> buffer_count_;  // none: all slots
+  std::optional<size_t> first_state_;   // its slot; none: no states
+  size_t lengths_slot_ = 0;
   ElementType lengths_type_ = ElementType::i64;
   std::vector<int64_t> sequence_of_row_, lengths_, row_lengths_, chunk_lengths_;
 };
