@@ -174,14 +174,16 @@ output b = decode writer start 0 until 1 length 6 beam(1) from h0 with weights "
   EXPECT_TRUE(identical(*results[0].tensor, *results[1].tensor));
 }
 
-// Found by fuzzing: its score was written beside the others'.
-TEST(EquationsDecode, BeamsEndWithATokenThatThereIs) {
+// Beam search wrote its score beside the others', found by fuzzing; the others never ended.
+TEST(EquationsDecode, WhatEndsIsATokenThatThereIs) {
   const Writer writer(7);
   Random random(8);
   const Tensor h0 = initial_states(random);
-  EXPECT_THROW(
-      decode(writer, h0, "output a = decode writer start 0 until 3 length 6 beam(2) from h0\n"),
-      Error);
+  for (const char* choice : {"greedy", "sample(seed = 1)", "beam(2)"}) {
+    const std::string text =
+        "output a = decode writer start 0 until 3 length 6 " + std::string(choice) + " from h0\n";
+    EXPECT_THROW(decode(writer, h0, text), Error) << choice;
+  }
 }
 
 TEST(EquationsDecode, Samples) {

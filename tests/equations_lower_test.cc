@@ -394,6 +394,23 @@ TEST_F(EquationsLower, TokensAndDenseLayers) {
 }
 
 // Sequences that end on their own, given initial states, sizes from the file, the way back.
+// The last column of the matrix is the bias; the middle one multiplies a mean.
+TEST_F(EquationsLower, ScalarsAreVectorsOfOneInAConcatenation) {
+  const Tensor x = weight({4, 2, 3}), W = weight({2, 7});
+  const auto results = run_equations(head_ + R"(
+cell one(x, h[2]):
+  h = tanh(W·[h, x, mean(x), 1])
+output y = scan one over x
+)",
+                                     inputs_of(x), {named("one.W", W.clone())});
+  const Tensor expected = recurrence(x, 2, [&](const Vector& in, const Vector& h) {
+    Vector next = product(W, joined(joined(h, in), {(in[0] + in[1] + in[2]) / 3, 1}));
+    for (double& each : next) each = std::tanh(each);
+    return next;
+  });
+  expect_close(results[0], expected);
+}
+
 TEST_F(EquationsLower, LengthsInitialStatesAndReverse) {
   const Tensor w = weight({4, 7}), x = weight({4, 2, 3}), h0 = weight({2, 4});
   std::vector<Tensor> inputs;

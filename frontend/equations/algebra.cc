@@ -230,12 +230,13 @@ Tensored Algebra::expanded(const Tensored& x, const Tensored& like) {
   return {result, time, batch};
 }
 
-Tensored Algebra::concat(const std::vector<Tensored>& parts, Range range) {
+Tensored Algebra::concat(std::vector<Tensored> parts, Range range) {
+  // A scalar is a vector of one.
+  for (Tensored& part : parts) {
+    if (part.rank() == 0) part.value = unsqueezed(part.value, {-1});
+  }
   Tensored like = parts[0];
   for (const Tensored& part : parts) {
-    if (part.rank() == 0) {
-      fail(range, "a scalar in a concatenation", "expected vectors");
-    }
     if (part.rank() != parts[0].rank()) misfit(parts[0], part, "the concatenation", range);
     if (part.element() != parts[0].element()) {
       fail(range,

@@ -50,7 +50,8 @@ class Algebra {
                    const std::string& b_name, Range range);
   // W·x for a matrix given as its transpose, [n, m].
   Tensored product_by_transpose(const Tensored& transposed, const Tensored& x);
-  Tensored concat(const std::vector<Tensored>& parts, Range range);
+  // Scalars are vectors of one there.
+  Tensored concat(std::vector<Tensored> parts, Range range);
   // Along the features' last axis, or time; bounds as in Python.
   Tensored slice(const Tensored& x, bool over_time, int64_t begin, int64_t end, Range range);
   Tensored index(const Tensored& x, bool over_time, int64_t at, Range range);

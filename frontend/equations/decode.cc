@@ -17,6 +17,23 @@ TensorPtr scalar_of(ElementType type, double value) {
   return std::make_shared<const Tensor>(Tensor::scalar(type, value));
 }
 
+// How many tokens have scores; the one that ends is one of them.
+Dim token_count(const Tensored& scores, std::optional<int64_t> until, Range range) {
+  const Dim count = scores.features()[0];
+  if (until && count.is_constant() && *until >= count.extent()) {
+    fail(range, "the token that ends is " + std::to_string(*until),
+         "expected one of the " + std::to_string(count.extent()) + " that have scores");
+  }
+  return count;
+}
+
+// For what has to know it here.
+int64_t constant_token_count(const Tensored& scores, std::optional<int64_t> until, Range range) {
+  const Dim count = token_count(scores, until, range);
+  if (!count.is_constant()) fail(range, "scores of an unknown number of tokens");
+  return count.extent();
+}
+
 // The best token, or one drawn at random. Tokens behind the end repeat it.
 class OneToken final : public Feedback {
  public:
@@ -37,6 +54,7 @@ class OneToken final : public Feedback {
   Next next(Algebra& body, const std::vector<Value*>& states, const Tensored& scores,
             Range range) override {
     Builder& b = body.builder();
+    token_count(scores, until, range);
     Next result;
     result.tokens = true;
     size_t i = 1;
@@ -72,8 +90,7 @@ class OneToken final : public Feedback {
   Value* drawn(Algebra& body, const Tensored& scores, Value* uniform, Range range) const {
     Builder& b = body.builder();
     const ElementType real = scores.element();
-    const Dim tokens = scores.features()[0];
-    if (!tokens.is_constant()) fail(range, "scores of an unknown number of tokens");
+    const int64_t tokens = constant_token_count(scores, until, range);
     Value* scaled = b.op(Op::mul, {scores.value, b.scalar(real, 1 / temperature)});
     Value* probabilities = b.op(Op::softmax, {scaled}, {{AttributeName::axis, int64_t{-1}}});
     Value* const cumulative = b.op(Op::cum_sum, {probabilities, b.scalar<int64_t>(-1)});
@@ -81,7 +98,7 @@ class OneToken final : public Feedback {
     Value* const below = b.op(Op::less_equal, {cumulative, b.unsqueeze(unit, {-1})});
     Value* const count = b.op(Op::reduce_sum, {b.cast(below, ElementType::i64), b.ints({-1})},
                               {{AttributeName::keep_dims, false}});
-    return b.op(Op::min, {count, b.scalar<int64_t>(tokens.extent() - 1)});
+    return b.op(Op::min, {count, b.scalar<int64_t>(tokens - 1)});
   }
 };
 
@@ -105,13 +122,7 @@ class Beams final : public Feedback {
             Range range) override {
     Builder& b = body.builder();
     const ElementType real = logits.element();
-    const Dim tokens = logits.features()[0];
-    if (!tokens.is_constant()) fail(range, "scores of an unknown number of tokens");
-    const int64_t count = tokens.extent();
-    if (until && *until >= count) {
-      fail(range, "the token that ends is " + std::to_string(*until),
-           "expected one of the " + std::to_string(count) + " that have scores");
-    }
+    const int64_t count = constant_token_count(logits, until, range);
     Value* const was_done = until ? states[2] : nullptr;
     Value* log = b.op(Op::log_softmax, {logits.value}, {{AttributeName::axis, int64_t{-1}}});
     log = b.reshape(log, {-1, width, count});

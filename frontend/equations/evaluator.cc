@@ -91,11 +91,8 @@ Operand Evaluator::evaluate_unchecked(const Expression& expression) {
       if (const auto* value = std::get_if<double>(&operand)) return -*value;
       return algebra_.unary(Op::neg, tensor(operand, expression.operands[0]->range));
     }
-    case Kind::concat: {
-      std::vector<Tensored> parts;
-      for (const ExpressionPtr& part : expression.operands) parts.push_back(tensor(*part));
-      return algebra_.concat(parts, expression.range);
-    }
+    case Kind::concat:
+      return concat(expression);
     case Kind::tuple: {
       std::vector<double> numbers;
       for (const ExpressionPtr& part : expression.operands) numbers.push_back(number(*part));
@@ -106,6 +103,23 @@ Operand Evaluator::evaluate_unchecked(const Expression& expression) {
       return slice(expression);
   }
   fail(expression.range, "an expression of unknown kind");
+}
+
+Operand Evaluator::concat(const Expression& expression) {
+  std::vector<Operand> operands;
+  std::optional<ElementType> element;  // numbers take the type of a tensor beside them
+  for (const ExpressionPtr& part : expression.operands) {
+    operands.push_back(evaluate(*part));
+    if (const auto* tensored = std::get_if<Tensored>(&operands.back()); tensored && !element)
+      element = tensored->element();
+  }
+  std::vector<Tensored> parts;
+  for (size_t i = 0; i < operands.size(); ++i) {
+    const auto* value = std::get_if<double>(&operands[i]);
+    parts.push_back(value && element ? algebra_.scalar(*element, *value)
+                                     : tensor(operands[i], expression.operands[i]->range));
+  }
+  return algebra_.concat(std::move(parts), expression.range);
 }
 
 Operand Evaluator::binary(const Expression& expression) {
@@ -171,6 +185,9 @@ Tensored Evaluator::tensor(const Operand& operand, Range range) {
   if (const auto* parameter = std::get_if<Weight>(&operand)) return {weight(*parameter, false)};
   if (const auto* value = std::get_if<double>(&operand)) {
     return algebra_.scalar(context_.real, *value);
+  }
+  if (const auto* value = std::get_if<bool>(&operand)) {
+    return algebra_.scalar(ElementType::boolean, *value ? 1 : 0);
   }
   fail(range, std::string("expected a tensor, found ") + kind_of(operand));
 }

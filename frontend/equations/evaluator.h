@@ -76,6 +76,7 @@ class Evaluator {
 
  private:
   Operand evaluate_unchecked(const Expression& expression);
+  Operand concat(const Expression& expression);
   Operand binary(const Expression& expression);
   Operand product(const Expression& expression);
   Operand slice(const Expression& expression);

@@ -275,12 +275,14 @@ Abstract CellInference::concat(const Expression& expression) {
   for (const ExpressionPtr& operand : expression.operands) {
     const Abstract part = evaluate(*operand);
     result.time = result.time || part.time;
-    if (!part.features || part.features->empty()) {
+    if (!part.features) {
       known = false;
       continue;
     }
-    if (!features) features = part.features;
-    const auto extent = extents_.value(part.features->back());
+    const Features vector =
+        part.features->empty() ? Features{extents_.constant(1)} : *part.features;
+    if (!features) features = vector;
+    const auto extent = extents_.value(vector.back());
     known = known && extent && !__builtin_add_overflow(sum, *extent, &sum);
   }
   if (!features) return result;
