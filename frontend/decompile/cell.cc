@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "frontend/decompile/equation_order.h"
 #include "frontend/decompile/node_kinds.h"
 #include "frontend/decompile/roles.h"
 #include "ir/builder.h"
@@ -40,21 +41,6 @@ bool is_gate(const Expr& e) {
   const Expr& inside = e->arguments[0];
   return !inside->shared && (inside->kind == Kind::call || inside->kind == Kind::product);
 }
-
-bool reads(const Expr& e, const Expr& wanted) {
-  bool found = false;
-  walk(
-      e, [&](const Expr& at) { return at == e || !at->shared; },
-      [&](const Expr& at) { found |= at == wanted; });
-  return found;
-}
-
-// One line of the cell: what gets a name, or a state or output that is something named already.
-struct Equation {
-  Expr e;
-  std::string name;
-  bool output = false;
-};
 
 class CellMaker {
  public:
@@ -147,6 +133,10 @@ class CellMaker {
         evaluation_.set(argument, {axes, {e}, nullptr});
         continue;
       }
+      if (!is_float(argument->type().element)) {
+        cell_.complete = false;
+        comments_.push_back("# states are real numbers, here " + to_string(argument->type()));
+      }
       std::string base = identifier_of(argument->name());
       // feed_11 of an exporter that numbers names: the state is feed.
       while (base.size() > 1 && base.back() >= '0' && base.back() <= '9') base.pop_back();
@@ -187,6 +177,10 @@ class CellMaker {
       if (cell_.decoder && cell_.decoder->choice.contains(node)) continue;
       if (evaluation_.evaluate(*node)) {
         mark_shared(*node, evaluation_, true);
+        continue;
+      }
+      if (node->op() == Op::dims) {
+        evaluation_.set_uniform(*node);
         continue;
       }
       cell_.complete = false;
@@ -247,18 +241,29 @@ class CellMaker {
         cell_.stacked_axes.push_back(cell_.state_axes[cell_.decoder->token]);
         continue;
       }
-      const Symbolic& slice = evaluation_.at(scan_.stacked_slice(i));
-      cell_.stacked_axes.push_back(slice.axes);
-      if (slice.constant) {
-        cell_.complete = false;
-        comments_.push_back("# an output that is the same at every step");
+      const Value* result = scan_.stacked_slice(i);
+      const Symbolic& slice = evaluation_.at(result);
+      if (!slice.constant) {
+        add_outputs(i, slice.axes, slice.parts);
         continue;
       }
-      for (const Expr& e : slice.parts) {
-        outputs_.push_back(e);
-        cell_.outputs.push_back(i);
+      const std::vector<Axis> axes = slice_axes(result->type(), batch_);
+      std::vector<Expr> parts = evaluation_.over(slice, axes).value_or(std::vector<Expr>{});
+      const bool features = !axes.empty() && axes.back().kind == Axis::Kind::feature;
+      if (parts.empty() || (features && axes.back().extent > kMostFeatures)) {
+        cell_.complete = false;
+        comments_.push_back("# an output that is the same at every step");
+      } else if (features) {
+        for (Expr& part : parts) part = as_vector(part, axes.back().extent);
       }
+      add_outputs(i, axes, parts);
     }
+  }
+
+  void add_outputs(size_t stacked, const std::vector<Axis>& axes, const std::vector<Expr>& parts) {
+    cell_.stacked_axes.push_back(axes);
+    outputs_.insert(outputs_.end(), parts.begin(), parts.end());
+    cell_.outputs.insert(cell_.outputs.end(), parts.size(), stacked);
   }
 
   // What chooses the next token is the first output.
@@ -293,59 +298,7 @@ class CellMaker {
   void name_equations() {
     const Roles roles = find_roles(state_variables_, next_);
     cell_.name = cell_names_.take(roles.cell + "_cell");
-    // Parts of fused products, for example, read the same argument.
-    std::vector<Expr> all = next_;
-    all.insert(all.end(), outputs_.begin(), outputs_.end());
-    share_repeats(all);
-    std::vector<Expr> order;
-    std::set<const Expression*> seen;
-    for (const Expr& e : next_) shared_in_order(e, order, seen);
-    for (const Expr& e : outputs_) shared_in_order(e, order, seen);
-    for (const Expr& e : order) equations_.push_back({e, "", false});
-    // States whose next value is no equation of its own.
-    std::set<const Expression*> owned;
-    for (size_t k = 0; k < next_.size(); ++k) {
-      if (!seen.contains(next_[k].get()) || !owned.insert(next_[k].get()).second)
-        equations_.push_back({next_[k], state_variables_[k]->name, false});
-    }
-    for (size_t at = 0; at < equations_.size(); ++at) name_equation(at, roles);
-    // An old value that was still needed after its new one was made.
-    for (const auto& [state, primed] : late_)
-      equations_.push_back({variable(primed, 0), state, false});
-    if (outputs_.size() == 1 && !next_.empty() && outputs_[0] == next_[0]) return;
-    for (const Expr& e : outputs_) {
-      equations_.push_back({e, e->name.empty() ? names_.take("y") : "", true});
-    }
-  }
-
-  void name_equation(size_t at, const Roles& roles) {
-    Equation& equation = equations_[at];
-    if (!equation.name.empty()) return;  // assigned at the end, after all that reads the old one
-    for (size_t k = 0; k < next_.size(); ++k) {
-      if (next_[k] != equation.e) continue;
-      bool needed = false;
-      for (size_t later = at + 1; later < equations_.size(); ++later)
-        needed |= reads(equations_[later].e, state_variables_[k]);
-      for (const Expr& output : outputs_)
-        needed |= !output->shared && reads(output, state_variables_[k]);
-      equation.name = state_variables_[k]->name;
-      if (needed) {
-        equation.name = names_.take(equation.name + "'");
-        late_.emplace_back(state_variables_[k]->name, equation.name);
-      }
-      equation.e->name = equation.name;
-      return;
-    }
-    const auto role = roles.gates.find(equation.e.get());
-    const std::string& f = equation.e->function;
-    const bool output = std::find(outputs_.begin(), outputs_.end(), equation.e) != outputs_.end();
-    equation.name = names_.take(role != roles.gates.end()    ? role->second
-                                : f == "sigmoid"             ? "u"
-                                : f == "tanh" || f == "relu" ? "n"
-                                : f.starts_with("softmax")   ? "a"
-                                : output                     ? "y"
-                                                             : "v");
-    equation.e->name = equation.name;
+    equations_ = order_equations(state_variables_, next_, outputs_, roles, names_);
   }
 
   bool is_state(const Expr& e) const {
@@ -365,8 +318,11 @@ class CellMaker {
     for (const std::string& comment : comments_) lines += "  " + comment + "\n";
     for (const Equation& equation : equations_) {
       const bool named = equation.name.empty();
-      const std::string right =
+      std::string right =
           named ? equation.e->name : writer.text(equation.e, target_of(equation.name));
+      // What is one feature for the model that reads it must not become a scalar there.
+      if (equation.output && equation.e->width == 1 && is_scalar(equation.e))
+        right = "[" + right + "]";
       lines += equation.output ? "  O: " : "  ";
       // A state may have its name from what stands for it in the text only by now.
       lines += named ? right + "\n"
@@ -375,8 +331,9 @@ class CellMaker {
                                 ? right
                                 : equation.e->name) +
                            "\n";
-      collect_leaves(equation.e);
+      collect_leaves(equation);
     }
+    if (cell_.scanned.empty() && !cell_.decoder) add_any_sequence();
     // In other scopes they have other names.
     for (const Equation& equation : equations_) {
       const bool own = equation.e->kind != Kind::variable && equation.e->name == equation.name;
@@ -394,6 +351,20 @@ class CellMaker {
     for (const Writer::Parameter& parameter : writer.parameters())
       cell_.weights.push_back({cell_.name + "." + parameter.name, parameter.tensor});
     for (const NamedTensor& table : writer.tables()) cell_.weights.push_back(table);
+  }
+
+  // A cell that reads nothing of its sequence still has as many steps.
+  void add_any_sequence() {
+    for (size_t i = 0; i < scan_.scanned() && cell_.scanned.empty(); ++i) {
+      for (const Expr& e : evaluation_.at(scan_.slice_argument(i)).parts) {
+        walk(
+            e, [](const Expr& at) { return at->name.empty(); },
+            [&](const Expr& at) {
+              if (cell_.scanned.empty() && sequences_.contains(at->name))
+                cell_.scanned.push_back(at);
+            });
+      }
+    }
   }
 
   // `8, ` of a state that is a matrix of 8 rows.
@@ -419,9 +390,12 @@ class CellMaker {
   }
 
   // What the cell reads of the model around it.
-  void collect_leaves(const Expr& e) {
+  void collect_leaves(const Equation& equation) {
+    const auto is_own = [&](const Expr& at) {
+      return at == equation.e && at->name == equation.name;
+    };
     walk(
-        e, [&](const Expr& at) { return at->name.empty() || at == e; },
+        equation.e, [&](const Expr& at) { return at->name.empty() || is_own(at); },
         [&](const Expr& at) {
           if (at->name.empty() || local_.contains(at->name) || is_state(at) ||
               unknown_.contains(at.get()) || !leaves_.insert(at->name).second) {
@@ -442,7 +416,6 @@ class CellMaker {
   std::vector<Expr> state_variables_, next_, outputs_;
   std::vector<std::string> comments_;
   std::vector<Equation> equations_;
-  std::vector<std::pair<std::string, std::string>> late_;
   std::set<std::string> local_, leaves_, sequences_;
   Dim batch_ = Dim::unknown();
   std::vector<std::pair<Expr, std::string>>

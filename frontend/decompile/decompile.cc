@@ -84,16 +84,6 @@ void Decompiler::add_inputs() {
   }
 }
 
-void Decompiler::add_uniform(const Node& node) {
-  for (size_t i = 0; i < node.result_count(); ++i) {
-    // A number is the same along every axis.
-    const double value = uniform(node.result(i)).value_or(0);
-    auto all =
-        std::make_shared<const Tensor>(Tensor::scalar(node.result(i)->type().element, value));
-    evaluation_.set(node.result(i), {{}, {}, std::move(all)});
-  }
-}
-
 void Decompiler::add_region(const Region& region) {
   for (const Node* node = region.first(); node; node = node->next()) {
     if (node->op() == Op::yield) break;
@@ -105,7 +95,7 @@ void Decompiler::add_region(const Region& region) {
     } else if (node->op() == Op::branch && operands_known(*node)) {
       add_branch(*node);
     } else if (node->op() == Op::dims || all_uniform(*node)) {
-      add_uniform(*node);
+      evaluation_.set_uniform(*node);
     } else if (!add_indices(*node)) {
       add_unknown(*node);
     }
@@ -243,7 +233,10 @@ std::string Decompiler::name_for(const Value* value, const std::string& otherwis
 
 std::string Decompiler::free_name(std::string wish) {
   while (output_names_.contains(wish)) wish += "_t";
-  return names_.take(wish);
+  std::string name = names_.take(wish);
+  while (output_names_.contains(name)) name = names_.take(wish);
+  used_.insert(name);
+  return name;
 }
 
 void Decompiler::give_name(const Expr& e, const std::string& wish) {
@@ -307,8 +300,10 @@ void Decompiler::add_outputs() {
     for (size_t k = 0; k < symbolic.parts.size(); ++k) {
       const Expr& e = symbolic.parts[k];
       std::string own = symbolic.parts.size() == 1 ? name : name + "_" + std::to_string(k);
-      // Something else has the name, an input for example.
-      if (e->name != own && used_.contains(own)) own = free_name(own + "_out");
+      // Something else has the name, an input or another output for example.
+      if (written_outputs_.contains(own) || (e->name != own && used_.contains(own)))
+        own = free_name(own + "_out");
+      written_outputs_.insert(own);
       settle_arguments(e);
       result_.outputs.push_back(
           {own, i, place_of(symbolic.axes, k), text_order(symbolic.axes, layout_ == 2 ? 2 : 1)});

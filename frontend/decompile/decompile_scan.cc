@@ -49,10 +49,11 @@ std::string Decompiler::prepare_sequences(const Node& node, Replaced& replaced) 
     }
     const bool turned = scan.scan_slot(i).reverse != scan.scan_slot(0).reverse;
     // Truth values and whole numbers are no sequences of features: they come by a name.
-    bool own = turned || !is_float(whole->type().element);
+    bool own = turned || !is_float(whole->type().element), constant = true;
     for (const Expr& e : symbolic.parts) {
       std::set<std::string> names;
       collect_names(e, names);
+      constant &= names.empty();
       own |= std::any_of(names.begin(), names.end(),
                          [&](const std::string& name) { return given.contains(name); });
       if (own) continue;
@@ -61,7 +62,7 @@ std::string Decompiler::prepare_sequences(const Node& node, Replaced& replaced) 
           e, [](const Expr& at) { return at->name.empty(); },
           [](const Expr& at) { at->shared |= at->name.empty() && reads_other_steps(*at); });
     }
-    if (!own) continue;
+    if (!own || constant) continue;
     for (Expr& e : symbolic.parts) {
       if (turned) e = call("reverse", {e}, e->width);
       settle_arguments(e);

@@ -34,8 +34,6 @@ class Decompiler {
 
   // --- nodes ---
 
-  void add_uniform(const Node& node);
-
   void add_region(const Region& region);
 
   // The numbers of the steps of an input: range(0, T, 1), or where T is fixed, 0, 1, 2...
@@ -109,7 +107,8 @@ class Decompiler {
   Names names_, cell_names_;
   AxisNames symbols_;
   Writer writer_;
-  std::set<std::string> output_names_, used_;  // used_: of values that outputs may be called like
+  std::set<std::string> output_names_, written_outputs_;
+  std::set<std::string> used_;  // by values
   std::set<const Expression*> seen_;
   std::set<const Value*> unknown_;
   std::map<std::string, std::string> written_;  // names of cells by their bodies

@@ -29,6 +29,14 @@ bool distributes(const std::string& function) {
   return std::find(std::begin(kNot), std::end(kNot), function) == std::end(kNot);
 }
 
+// Which may stand in several places.
+bool has_short_text(const Expression& e) {
+  const auto is_number = [](const Expr& argument) { return argument->kind == Kind::number; };
+  return e.kind == Kind::variable || e.kind == Kind::number || e.kind == Kind::parameter ||
+         e.kind == Kind::part ||
+         (e.kind == Kind::call && std::all_of(e.arguments.begin(), e.arguments.end(), is_number));
+}
+
 }  // namespace
 
 Tensor transposed(const Tensor& matrix) {
@@ -130,6 +138,12 @@ Expr Parts::constant(const TensorPtr& tensor, int64_t width) {
   if (e) return e;
   tensors_.push_back(tensor);
   const std::vector<double> values = tensor->view().as_doubles();
+  if (tensor->type() == ElementType::boolean) {  // parameters are numbers
+    Tensor numbers(ElementType::f32, tensor->extents());
+    std::copy(values.begin(), values.end(), numbers.data<float>().begin());
+    const Expr own = constant(std::make_shared<const Tensor>(std::move(numbers)), width);
+    return made_[{tensor.get(), nullptr}] = call(">", {own, number(0.5)}, own->width);
+  }
   if (!values.empty() &&
       std::all_of(values.begin(), values.end(), [&](double v) { return v == values[0]; })) {
     return e = number(values[0]);
@@ -186,6 +200,23 @@ TensorPtr Parts::columns(const TensorPtr& matrix, int64_t begin, int64_t end) {
   return std::make_shared<const Tensor>(transposed(rows_of(transposed(*matrix), begin, end)));
 }
 
+Expr scalar(const Expr& e) {
+  if (is_scalar(e)) return e;
+  auto result = std::make_shared<Expression>();
+  if (e->kind == Kind::product && !e->shared) {  // a matrix of one row is a vector
+    *result = *e;
+    result->tensor =
+        std::make_shared<const Tensor>(e->tensor->clone().reshaped({e->tensor->size()}));
+  } else if (e->kind == Kind::part && !e->shared) {
+    *result = *e;
+  } else {
+    result->kind = Kind::part;
+    result->arguments = {e};
+  }
+  result->width = 0;
+  return result;
+}
+
 Expr Parts::part(const Expr& e, int64_t begin, int64_t end) {
   if (e->width == 0 || (begin == 0 && end == e->width)) return e;
   Expr& made = parts_[{e.get(), begin, end}];
@@ -195,8 +226,7 @@ Expr Parts::part(const Expr& e, int64_t begin, int64_t end) {
   result->width = end - begin;
   result->shared = false;
   const bool whole = e->shared || e->kind == Kind::variable || e->kind == Kind::number ||
-                     e->kind == Kind::steps || e->kind == Kind::convolution ||
-                     (e->kind == Kind::call && !distributes(e->function));
+                     reads_other_steps(*e) || (e->kind == Kind::call && !distributes(e->function));
   if (e->kind == Kind::part) {
     result = std::make_shared<Expression>(*part(e->arguments[0], e->begin + begin, e->begin + end));
   } else if (whole) {
@@ -218,7 +248,9 @@ Expr Parts::part(const Expr& e, int64_t begin, int64_t end) {
   } else if (e->kind == Kind::lookup) {
     result->tensor = columns(e->tensor, begin, end);
   } else if (e->kind == Kind::call) {
-    for (Expr& argument : result->arguments) argument = part(argument, begin, end);
+    for (Expr& argument : result->arguments) {
+      if (argument->width == e->width) argument = part(argument, begin, end);
+    }
     const auto zero = [](const Expr& x) { return x->kind == Kind::number && x->value == 0; };
     if (e->function == "+" && zero(result->arguments[0])) {
       result = result->arguments[1];
@@ -241,6 +273,18 @@ Expr Parts::part(const Expr& e, int64_t begin, int64_t end) {
   return parts_[{e.get(), begin, end}] = result;
 }
 
+Expr as_vector(const Expr& e, int64_t width) {
+  if (e->kind != Kind::number) return e;
+  if (width == 1) return concat({e}, 1);
+  Tensor tensor(ElementType::f32, {width});
+  std::fill(tensor.data<float>().begin(), tensor.data<float>().end(), static_cast<float>(e->value));
+  auto vector = std::make_shared<Expression>();
+  vector->kind = Kind::parameter;
+  vector->width = width;
+  vector->tensor = std::make_shared<const Tensor>(std::move(tensor));
+  return vector;
+}
+
 void share_repeats(const std::vector<Expr>& roots) {
   std::unordered_map<const Expression*, int> reads;
   std::unordered_set<const Expression*> seen;
@@ -250,10 +294,7 @@ void share_repeats(const std::vector<Expr>& roots) {
         [&](const Expr& at) {
           if (!at->name.empty() || !seen.insert(at.get()).second) return;
           for (const Expr& argument : at->arguments) {
-            const bool short_text =
-                argument->kind == Kind::variable || argument->kind == Kind::number ||
-                argument->kind == Kind::parameter || argument->kind == Kind::part;
-            if (++reads[argument.get()] > 1 && !short_text) argument->shared = true;
+            if (++reads[argument.get()] > 1 && !has_short_text(*argument)) argument->shared = true;
           }
         });
   }
@@ -265,6 +306,15 @@ void collect_names(const Expr& e, std::set<std::string>& names) {
       [&](const Expr& at) {
         if (!at->name.empty()) names.insert(at->name);
       });
+}
+
+bool is_scalar(const Expr& e) {
+  bool vectors = false;
+  const auto open = [](const Expr& at) {
+    return at->width == 1 && (at->kind == Kind::call || at->kind == Kind::steps);
+  };
+  walk(e, open, [&](const Expr& at) { vectors |= at->width > 0 && !open(at); });
+  return !vectors;
 }
 
 void walk(const Expr& e, const std::function<bool(const Expr&)>& descend,

@@ -63,6 +63,11 @@ Expr call(std::string function, std::vector<Expr> arguments, int64_t width);
 Expr concat(std::vector<Expr> pieces, int64_t width);
 Expr steps(const Expr& e, int64_t begin, int64_t end);
 Expr step(const Expr& e, int64_t at);
+// A number that stands for so many features, all of which it is; at most kMostFeatures.
+inline constexpr int64_t kMostFeatures = int64_t{1} << 20;
+Expr as_vector(const Expr& e, int64_t width);
+// The only feature of a vector of one.
+Expr scalar(const Expr& e);
 
 // Of a matrix.
 Tensor transposed(const Tensor& matrix);
@@ -98,6 +103,9 @@ void share_repeats(const std::vector<Expr>& roots);
 
 // The variables that an expression reads.
 void collect_names(const Expr& e, std::set<std::string>& names);
+
+// True if the text of e is a scalar: it may be one feature wide for all that the graph says.
+bool is_scalar(const Expr& e);
 
 // Calls f on every expression that e is made of, e last; `descend` says whether to go into one.
 void walk(const Expr& e, const std::function<bool(const Expr&)>& descend,

@@ -64,6 +64,14 @@ const char* function_of(Op op) {
   }
 }
 
+bool has_default_attributes(const Node& node) {
+  const std::vector<AttributeSpec>& specs = node.schema().attributes;
+  return std::all_of(specs.begin(), specs.end(), [&](const AttributeSpec& spec) {
+    const AttributeValue* value = node.find_attribute(spec.name);
+    return !value || (spec.default_value && *value == *spec.default_value);
+  });
+}
+
 int64_t width_of(const std::vector<Axis>& axes) {
   for (size_t i = axes.size(); i-- > 0;) {
     if (axes[i].kind == Kind::feature) return axes[i].extent;
@@ -109,6 +117,13 @@ std::vector<int64_t> part_extents(const std::vector<Axis>& axes) {
     if (axis.kind == Kind::part) extents.push_back(axis.extent);
   }
   return extents;
+}
+
+Symbolic with_features(Symbolic symbolic) {
+  if (symbolic.constant || symbolic.axes.empty() || symbolic.feature_axis()) return symbolic;
+  Axis& last = symbolic.axes.back();
+  if (last.kind == Kind::part && last.extent == 1) last.kind = Kind::feature;
+  return symbolic;
 }
 
 std::optional<std::vector<int64_t>> constant_ints(const Value* value) {
@@ -164,100 +179,6 @@ std::vector<Expr> variables(const std::string& name, const std::vector<Axis>& ax
   return result;
 }
 
-std::optional<std::vector<Expr>> Evaluation::over(const Symbolic& value,
-                                                  const std::vector<Axis>& axes) {
-  const std::vector<int64_t> extents = part_extents(axes);
-  if (count_of(extents) > kMostParts || (!value.constant && !value.whole())) return std::nullopt;
-  std::vector<Expr> result;
-  const auto own = [&](size_t rank, const auto& extent_at, const auto& part_at) {
-    // Axes are aligned at the end; what is missing in front, or has extent 1, repeats.
-    if (rank > axes.size()) return false;
-    std::vector<int64_t> mine;
-    for (size_t i = 0; i < axes.size(); ++i) {
-      const size_t lacking = axes.size() - rank;
-      if (axes[i].kind == Kind::part) mine.push_back(i < lacking ? 1 : extent_at(i - lacking));
-    }
-    for_each_part(extents, [&](const std::vector<int64_t>& index) {
-      result.push_back(part_at(offset_of(index, mine)));
-    });
-    return true;
-  };
-  if (!value.constant) {
-    const size_t rank = value.axes.size();
-    for (size_t i = 0; i < rank && rank <= axes.size(); ++i) {
-      const Axis &from = value.axes[i], &to = axes[axes.size() - rank + i];
-      const bool one = from.extent == 1 && (from.kind == Kind::part || from.kind == Kind::feature);
-      if (!one && (from.kind != to.kind || from.extent != to.extent)) return std::nullopt;
-      // What lacks leading axes of features is the same along them; what lacks the last is not.
-      const auto before = value.axes.begin() + static_cast<ptrdiff_t>(i);
-      const bool column = std::any_of(value.axes.begin(), before,
-                                      [](const Axis& axis) { return axis.kind == Kind::feature; });
-      if (one && to.kind == Kind::feature && from.kind != Kind::feature && column)
-        return std::nullopt;
-    }
-    if (!own(
-            rank, [&](size_t i) { return value.axes[i].extent; },
-            [&](size_t i) { return value.parts[i]; })) {
-      return std::nullopt;
-    }
-    return result;
-  }
-  const Tensor& tensor = *value.constant;
-  // There is no number for infinity.
-  if (tensor.size() > 0 && is_float(tensor.type()) &&
-      !std::isfinite(tensor.view().as_doubles()[0])) {
-    return std::nullopt;
-  }
-  const std::vector<int64_t>& shape = tensor.extents();
-  for (size_t i = 0; i < shape.size() && shape.size() <= axes.size(); ++i) {
-    const Axis& to = axes[axes.size() - shape.size() + i];
-    if (shape[i] == 1) continue;
-    if (to.kind != Kind::part && to.kind != Kind::feature) {
-      // One number, of a trace with a fixed batch for example, is the same along every axis.
-      const std::vector<double> elements = tensor.view().as_doubles();
-      const bool one =
-          std::all_of(elements.begin(), elements.end(), [&](double x) { return x == elements[0]; });
-      if (!one || elements.empty()) return std::nullopt;
-      auto all = std::make_shared<const Tensor>(Tensor::scalar(tensor.type(), elements[0]));
-      return over({{}, {}, std::move(all)}, axes);
-    }
-    if (shape[i] != to.extent) return std::nullopt;
-  }
-  const size_t last = axes.size() - 1;
-  if (axes.size() >= 2 && axes[last].kind == Kind::feature &&
-      axes[last - 1].kind == Kind::feature && shape.size() >= 2 && shape[shape.size() - 2] != 1) {
-    const bool whole = tensor.size() == axes[last].extent * axes[last - 1].extent;
-    if (!whole || count_of(extents) != 1) return std::nullopt;
-    return std::vector<Expr>{parts_.matrix(value.constant)};
-  }
-  // Features must be last for a constant's elements to lie together.
-  const int64_t width =
-      shape.empty() || axes.empty() || axes.back().kind != Kind::feature ? 0 : shape.back();
-  const int64_t size = std::max<int64_t>(width, 1);
-  if (tensor.size() % size != 0 || tensor.size() == 0) return std::nullopt;
-  if (tensor.size() == size) {
-    const Expr all = parts_.constant(value.constant, size);
-    if (!own(
-            shape.size(), [](size_t) { return 1; }, [&](size_t) { return all; })) {
-      return std::nullopt;
-    }
-    return result;
-  }
-  if (tensor.size() / size > kMostParts) return std::nullopt;
-  std::vector<Expr> rows;
-  for (int64_t i = 0; i < tensor.size() / size; ++i) {
-    Tensor row(tensor.type(), {size});
-    std::copy_n(static_cast<const char*>(tensor.raw()) + i * row.bytes(), row.bytes(),
-                static_cast<char*>(row.raw()));
-    rows.push_back(parts_.constant(std::make_shared<const Tensor>(std::move(row)), size));
-  }
-  if (!own(
-          shape.size(), [&](size_t i) { return shape[i]; }, [&](size_t i) { return rows.at(i); })) {
-    return std::nullopt;
-  }
-  return result;
-}
-
 std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
   std::string function;
   if (node.op() == Op::cast) {
@@ -282,7 +203,9 @@ std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
   }
   if (node.op() == Op::mod && node.flag(AttributeName::fmod)) return std::nullopt;
   if (const char* known = function_of(node.op())) function = known;
-  if (node.op() == Op::gelu && node.string(AttributeName::approximate) == "none") function = "gelu";
+  const bool selu = node.op() == Op::selu;
+  if (selu && has_default_attributes(node)) function = "selu";
+  if (node.op() == Op::gelu && !node.flag(AttributeName::approximate)) function = "gelu";
   if (function.empty()) return std::nullopt;
   if ((node.op() == Op::max || node.op() == Op::min) && node.operand_count() != 2)
     return std::nullopt;
@@ -290,7 +213,7 @@ std::optional<Symbolic> Evaluation::elementwise(const Node& node) {
   for (const Value* operand : node.operands()) operands.push_back(&at(operand));
   std::vector<Expr> parameters;
   for (const AttributeName parameter : {AttributeName::alpha, AttributeName::beta}) {
-    if (node.find_attribute(parameter)) parameters.push_back(number(node.real(parameter)));
+    if (!selu && node.find_attribute(parameter)) parameters.push_back(number(node.real(parameter)));
   }
   return combine(function, operands, parameters);
 }
@@ -348,7 +271,10 @@ std::optional<Symbolic> Evaluation::combine(const std::string& function,
   Symbolic result{axes, {}, nullptr};
   for (size_t part = 0; part < parts[0].size(); ++part) {
     std::vector<Expr> arguments;
-    for (const std::vector<Expr>& own : parts) arguments.push_back(own[part]);
+    for (const std::vector<Expr>& own : parts) {
+      const bool repeats = own[part]->width == 1 && width_of(axes) > 1;
+      arguments.push_back(repeats ? scalar(own[part]) : own[part]);
+    }
     arguments.insert(arguments.end(), parameters.begin(), parameters.end());
     result.parts.push_back(call(function, std::move(arguments), width_of(axes)));
   }
@@ -356,8 +282,9 @@ std::optional<Symbolic> Evaluation::combine(const std::string& function,
 }
 
 std::optional<Symbolic> Evaluation::matmul(const Node& node) {
-  const Symbolic &x = at(node.operand(0)), &w = at(node.operand(1));
-  if (!x.constant && !w.constant) return product(x, w);
+  const Symbolic& w = at(node.operand(1));
+  if (!at(node.operand(0)).constant && !w.constant) return product(at(node.operand(0)), w);
+  const Symbolic x = with_features(at(node.operand(0)));
   if (x.constant || !w.constant || w.constant->rank() != 2 || x.axes.empty() || x.matrix() ||
       x.axes.back().kind != Kind::feature || x.axes.back().extent != w.constant->extents()[0]) {
     return std::nullopt;
@@ -490,6 +417,9 @@ bool Evaluation::evaluate(const Node& node) {
       break;
     case Op::concat:
       result = concat(node);
+      break;
+    case Op::expand:
+      result = expand(node);
       break;
     case Op::split:
       return split(node);

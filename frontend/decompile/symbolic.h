@@ -64,6 +64,8 @@ class Evaluation {
   const Symbolic& at(const Value* value) const { return values_.at(value); }
   bool known(const Value* value) const { return values_.contains(value); }
 
+  // Results that are one number (node_kinds.h: uniform), or extents, which are never looked at.
+  void set_uniform(const Node& node);
   // A node without regions. False, and nothing is set, if the language has no words for it.
   bool evaluate(const Node& node);
 
@@ -89,6 +91,8 @@ class Evaluation {
   std::optional<Symbolic> gather(const Node& node);
   std::optional<Symbolic> reduce(const Node& node);
   std::optional<Symbolic> concat(const Node& node);
+  bool align(std::vector<Symbolic>& pieces, const Symbolic& like, size_t place);
+  std::optional<Symbolic> expand(const Node& node);
   std::optional<Symbolic> sequence(const Node& node, size_t place);
   std::optional<Symbolic> reshape(const Node& node);
   std::optional<Symbolic> transpose(const Node& node);
@@ -100,6 +104,10 @@ class Evaluation {
   Parts& parts_;
   std::unordered_map<const Value*, Symbolic> values_;
 };
+
+// A value with one part along its last axis and no features, which may as well be one feature: as
+// that.
+Symbolic with_features(Symbolic symbolic);
 
 // The integers that a value is, if it is constant.
 std::optional<std::vector<int64_t>> constant_ints(const Value* value);

@@ -21,40 +21,63 @@ size_t part_number(const std::vector<Axis>& axes, size_t axis) {
 
 }  // namespace
 
+// Pieces of a concatenation, constants among them, over the axes of one of them, but for their own
+// extents along the axis where they are joined.
+bool Evaluation::align(std::vector<Symbolic>& pieces, const Symbolic& like, size_t place) {
+  for (Symbolic& piece : pieces) {
+    if (piece.constant) {
+      const std::vector<int64_t>& extents = piece.constant->extents();
+      if (extents.size() != like.axes.size() || like.axes[place].kind != Kind::feature)
+        return false;
+      piece.axes = like.axes;
+      piece.axes[place].extent = extents[place];
+      auto parts = over(piece, piece.axes);
+      if (!parts) return false;
+      piece.parts = std::move(*parts);
+    }
+    if (piece.axes.size() != like.axes.size()) return false;
+    for (size_t k = 0; k < piece.axes.size(); ++k) {
+      const Axis &a = piece.axes[k], &b = like.axes[k];
+      if (a.kind != b.kind || (k != place && a.extent != b.extent)) return false;
+    }
+  }
+  return true;
+}
+
 std::optional<Symbolic> Evaluation::concat(const Node& node) {
-  const Symbolic& first = at(node.operand(0));
+  std::vector<Symbolic> pieces;
+  for (const Value* operand : node.operands()) pieces.push_back(at(operand));
+  const bool features = std::any_of(pieces.begin(), pieces.end(), [](const Symbolic& piece) {
+    return !piece.constant && piece.feature_axis();
+  });
+  if (features) std::transform(pieces.begin(), pieces.end(), pieces.begin(), with_features);
+  const auto variable = std::find_if(pieces.begin(), pieces.end(),
+                                     [](const Symbolic& piece) { return !piece.constant; });
+  if (variable == pieces.end()) return std::nullopt;
+  const Symbolic first = *variable;
   int64_t axis = node.integer(AttributeName::axis);
   if (axis < 0) axis += static_cast<int64_t>(first.axes.size());
   const auto place = static_cast<size_t>(axis);
-  if (first.constant || place >= first.axes.size()) return std::nullopt;
-  const Kind kind = first.axes[place].kind;
-  for (const Value* operand : node.operands()) {
-    const Symbolic& piece = at(operand);
+  if (place >= first.axes.size()) return std::nullopt;
+  for (const Symbolic& piece : pieces) {
     if (!piece.constant && place < piece.axes.size() && piece.axes[place].kind == Kind::time)
       return sequence(node, place);
   }
-  if ((kind != Kind::part && kind != Kind::feature) || (kind == Kind::feature && first.matrix()))
+  const Kind kind = first.axes[place].kind;
+  if ((kind != Kind::part && kind != Kind::feature) || (kind == Kind::feature && first.matrix()) ||
+      !align(pieces, first, place)) {
     return std::nullopt;
+  }
   Symbolic result{first.axes, {}, nullptr};
   result.axes[place].extent = 0;
-  for (size_t i = 0; i < node.operand_count(); ++i) {
-    const Symbolic& operand = at(node.operand(i));
-    if (operand.constant || operand.axes.size() != first.axes.size() ||
-        operand.axes[place].kind != kind) {
-      return std::nullopt;
-    }
-    for (size_t k = 0; k < operand.axes.size(); ++k) {
-      const Axis &a = operand.axes[k], &b = first.axes[k];
-      if (k != place && (a.kind != b.kind || a.extent != b.extent)) return std::nullopt;
-    }
-    result.axes[place].extent += operand.axes[place].extent;
-  }
+  for (const Symbolic& piece : pieces) result.axes[place].extent += piece.axes[place].extent;
   if (kind == Kind::feature) {
+    if (result.axes[place].extent > kMostFeatures) return std::nullopt;
     for (size_t part = 0; part < first.parts.size(); ++part) {
-      std::vector<Expr> pieces;
-      for (size_t i = 0; i < node.operand_count(); ++i)
-        pieces.push_back(at(node.operand(i)).parts[part]);
-      result.parts.push_back(decompile::concat(std::move(pieces), result.axes[place].extent));
+      std::vector<Expr> list;
+      for (const Symbolic& piece : pieces)
+        list.push_back(as_vector(piece.parts[part], piece.axes[place].extent));
+      result.parts.push_back(decompile::concat(std::move(list), result.axes[place].extent));
     }
     return result;
   }
@@ -63,10 +86,9 @@ std::optional<Symbolic> Evaluation::concat(const Node& node) {
   if (count_of(extents) > kMostParts) return std::nullopt;
   for_each_part(extents, [&](std::vector<int64_t> index) {
     size_t i = 0;
-    while (index[number] >= at(node.operand(i)).axes[place].extent)
-      index[number] -= at(node.operand(i++)).axes[place].extent;
-    const Symbolic& operand = at(node.operand(i));
-    result.parts.push_back(operand.parts[offset_of(index, part_extents(operand.axes))]);
+    while (index[number] >= pieces[i].axes[place].extent)
+      index[number] -= pieces[i++].axes[place].extent;
+    result.parts.push_back(pieces[i].parts[offset_of(index, part_extents(pieces[i].axes))]);
   });
   return result;
 }
@@ -203,22 +225,7 @@ std::optional<Symbolic> Evaluation::squeeze(const Node& node) {
       for (Expr& part : result.parts) part = step(part, -1);
     }
     if (axis.kind == Kind::feature) {
-      for (Expr& part : result.parts) {
-        if (part->width == 0) continue;
-        if (part->kind == Expression::Kind::product && !part->shared) {
-          // A matrix of one row is a vector.
-          auto dot = std::make_shared<Expression>(*part);
-          dot->width = 0;
-          dot->tensor = std::make_shared<const Tensor>(
-              part->tensor->clone().reshaped({part->tensor->size()}));
-          part = std::move(dot);
-          continue;
-        }
-        Expr scalar = variable("", 0);
-        scalar->kind = Expression::Kind::part;
-        scalar->arguments = {part};
-        part = std::move(scalar);
-      }
+      for (Expr& part : result.parts) part = scalar(part);
     }
     result.axes.erase(result.axes.begin() + place);
   }

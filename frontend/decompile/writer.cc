@@ -93,12 +93,14 @@ std::string identifier_of(std::string_view text) {
 }
 
 std::string Names::take(std::string_view wish) {
-  const std::string base(wish);
-  std::string name = base;
+  // Primes end a name.
+  const size_t end = wish.find_last_not_of("'~") + 1;
+  const std::string base(wish.substr(0, end)), primes(wish.substr(end));
+  std::string name(wish);
   while (!taken_.insert(name).second) {
-    int& last = last_[base];
+    int& last = last_[std::string(wish)];
     last = std::max(last, 1) + 1;
-    name = base + "_" + std::to_string(last);
+    name = base + "_" + std::to_string(last) + primes;
   }
   return name;
 }
@@ -127,7 +129,10 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
       const bool state = from_state(e->arguments[0]);
       const std::string matrix =
           parameter(e, e->tensor->rank() == 1 ? (state ? "u" : "w") : (state ? "U" : "W"));
-      return bound(kProduct, matrix + "·" + print(e->arguments[0], kPower, false));
+      // A matrix of one column multiplies vectors of one.
+      const bool scalar = is_scalar(e->arguments[0]);
+      const std::string x = print(e->arguments[0], scalar ? 0 : kPower, false);
+      return bound(kProduct, matrix + "·" + (scalar ? "[" + x + "]" : x));
     }
     case Kind::lookup: {
       std::string& prefix = named_[e.get()];

@@ -1,0 +1,97 @@
+// Printed equations, back again: the text is loaded with the parameters beside it, and runs to the
+// same numbers.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <random>
+
+#include "backends/reference/executor.h"
+#include "frontend/decompile/decompile.h"
+#include "frontend/driver/model.h"
+#include "frontend/driver/random_inputs.h"
+#include "frontend/io/file.h"
+#include "ir/clone.h"
+#include "support/decompiled.h"
+#include "support/process.h"
+
+namespace refrain::decompile {
+namespace {
+
+using testing::piece_of;
+
+// Prints a model, loads the text with its parameters beside it, and runs both.
+void expect_same_numbers(const Graph& original, const Graph& optimized, const Decompiled& model,
+                         const std::string& name) {
+  testing::TemporaryFolder folder;
+  write_file(folder / "model.rfn", model.text);
+  write_file(folder / "model.safetensors", safetensors_encode(model.weights));
+  const std::unique_ptr<Graph> again = load_model(folder / "model.rfn").graph;
+  SymbolBinding symbols;
+  symbols.bind("T", 5);
+  symbols.bind("S", 4);
+  symbols.bind("B", 2);
+  symbols.bind_defaults(original);
+  std::mt19937_64 engine(1);
+  const auto budget = std::make_shared<MemoryBudget>(1 << 24);
+  std::vector<RuntimeValue> inputs, pieces;
+  for (size_t i = 0; i < original.input_count(); ++i)
+    inputs.push_back(random_value(optimized, i, symbols, engine, budget));
+  ASSERT_EQ(again->input_count(), model.inputs.size()) << name;
+  for (const Piece& piece : model.inputs)
+    pieces.push_back(piece_of(*inputs[piece.of].tensor, piece));
+  const std::vector<RuntimeValue> expected = reference::run(original, inputs);
+  const std::vector<RuntimeValue> found = reference::run(*again, pieces);
+  ASSERT_EQ(found.size(), model.outputs.size()) << name;
+  std::map<size_t, int64_t> elements;
+  for (size_t i = 0; i < found.size(); ++i) {
+    const Piece& piece = model.outputs[i];
+    EXPECT_EQ(again->output_names()[i], piece.name);
+    const std::vector<double> a = piece_of(*expected[piece.of].tensor, piece).view().as_doubles(),
+                              b = found[i].tensor->view().as_doubles();
+    ASSERT_EQ(a.size(), b.size()) << name << " " << piece.name << "\n" << model.text;
+    for (size_t k = 0; k < a.size(); ++k)
+      ASSERT_NEAR(a[k], b[k], 1e-5) << name << " " << piece.name << "\n" << model.text;
+    elements[piece.of] += std::ssize(a);
+  }
+  // Nothing of an output is left out.
+  for (size_t i = 0; i < expected.size(); ++i)
+    EXPECT_EQ(elements[i], expected[i].tensor->size()) << name << " " << i;
+}
+
+void expect_round_trip(const Graph& original, const std::string& name, size_t& same) {
+  const std::unique_ptr<Graph> optimized = clone_graph(original);
+  optimize(*optimized);
+  const Decompiled model = decompile(*optimized, "model.safetensors");
+  if (!model.complete) return;
+  try {
+    expect_same_numbers(original, *optimized, model, name);
+    ++same;
+  } catch (const Error& error) {
+    ADD_FAILURE() << name << ": " << error.what() << "\n" << model.text;
+  }
+}
+
+TEST(DecompileBack, TheTextRunsToTheSameNumbers) {
+  size_t same = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(REFRAIN_SOURCE_DIR) + "/tests/models")) {
+    const std::filesystem::path file = entry.path() / "model.onnx";
+    if (!std::filesystem::exists(file)) continue;
+    expect_round_trip(*load_model(file.string()).graph, entry.path().filename().string(), same);
+  }
+  EXPECT_GE(same, 98u);
+}
+
+TEST(DecompileBack, TheGalleryIsWrittenAgain) {
+  size_t same = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(
+           std::string(REFRAIN_SOURCE_DIR) + "/examples/gallery")) {
+    if (entry.path().extension() != ".rfn") continue;
+    expect_round_trip(*load_model(entry.path().string()).graph, entry.path().stem().string(), same);
+  }
+  EXPECT_GE(same, 21u);
+}
+
+}  // namespace
+}  // namespace refrain::decompile
