@@ -1,19 +1,24 @@
-// Hostile descriptions: mutations of good ones must be loaded, or refused with a message that has a
-// place, within a second each. What was loaded can be written back.
+// Hostile descriptions: mutations of good ones, written by hand or drawn at random, must be loaded,
+// or refused with a message that has a place, within two seconds each. What was loaded can be
+// optimized, and written back.
 //
 //   equations_fuzz [SECONDS [SEED]]
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "frontend/decompile/decompile.h"
+#include "frontend/driver/model.h"
 #include "frontend/equations/format.h"
 #include "frontend/equations/load.h"
+#include "support/random_equations.h"
 
 namespace {
 
@@ -142,11 +147,11 @@ const std::vector<std::string>& pieces() {
 
 class Mutator {
  public:
-  explicit Mutator(uint64_t seed) : random_(seed) {}
+  explicit Mutator(uint64_t seed) : random_(seed), models_(seed) {}
 
   std::string next() {
-    std::string text = pick(seeds());
-    const size_t edits = 1 + below(8);
+    std::string text = below(4) == 0 ? refrain::testing::random_equations(models_) : pick(seeds());
+    const size_t edits = 1 + below(1 + below(8));
     for (size_t i = 0; i < edits; ++i) edit(text);
     return text;
   }
@@ -157,7 +162,7 @@ class Mutator {
 
   void edit(std::string& text) {
     const size_t at = below(text.size() + 1), length = below(1 + text.size() - at) % 40;
-    switch (below(8)) {
+    switch (below(12)) {
       case 0:
         text.erase(at, length);
         break;
@@ -186,6 +191,12 @@ class Mutator {
       case 6:
         text.replace(at, length, pick(pieces()));
         break;
+      case 7:
+      case 8:
+      case 9:
+      case 10:  // a word or number in place of another: what is left has a meaning more often
+        replace_word(text);
+        break;
       default: {  // a line twice
         const size_t begin = text.rfind('\n', at == 0 ? 0 : at - 1) + 1;
         const size_t end = std::min(text.find('\n', begin), text.size());
@@ -196,7 +207,26 @@ class Mutator {
     if (text.size() > 100000) text.resize(100000);
   }
 
+  void replace_word(std::string& text) {
+    const auto [begin, end] = word(text, below(text.size() + 1));
+    const auto [from, to] = word(text, below(text.size() + 1));
+    text.replace(begin, end - begin, text.substr(from, to - from));
+  }
+
+  // The word around a place, or the next one.
+  static std::pair<size_t, size_t> word(const std::string& text, size_t at) {
+    const auto is_word = [&](size_t i) {
+      return std::isalnum(static_cast<unsigned char>(text[i])) || text[i] == '_';
+    };
+    while (at < text.size() && !is_word(at)) ++at;
+    size_t begin = at, end = at;
+    while (begin > 0 && is_word(begin - 1)) --begin;
+    while (end < text.size() && is_word(end)) ++end;
+    return {begin, end};
+  }
+
   std::mt19937_64 random_;
+  refrain::testing::Random models_;
 };
 
 // True if the text was loaded. Exits where what is promised does not hold.
@@ -225,11 +255,12 @@ bool check(const std::string& text) {
   }
   if (graph) {
     try {
+      refrain::optimize(*graph);
       const refrain::decompile::Decompiled written =
           refrain::decompile::decompile(*graph, "fuzz.safetensors");
       if (written.complete) refrain::equations::format("fuzz.rfn", written.text);
     } catch (const std::exception& error) {
-      broken(std::string("not written back: ") + error.what());
+      broken(std::string("not optimized or written back: ") + error.what());
     }
   }
   if (Clock::now() - begin > std::chrono::seconds(2)) broken("took more than two seconds");
