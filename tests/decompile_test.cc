@@ -211,6 +211,30 @@ TEST(Decompile, CellsThatReadNothingOfTheirSequence) {
   EXPECT_THAT(model.text, HasSubstr(" = scan rnn_cell over x from h0\n"));
 }
 
+// The mean of another sequence is the same at every step: it is given.
+TEST(Decompile, WhatHasNoTimeIsNoSequence) {
+  const Decompiled model =
+      of_text(R"(graph @m (%x: f32[T, B, 2], %m: f32[S, B, 2], %h0: f32[B, 2]) {
+  %axis = constant i64[1] (0)
+  %mean = reduce_mean(%m, %axis) {keep_dims = false} : f32[B, 2]
+  %both = mul(%x, %mean) : f32[T, B, 2]
+  %more = sub(%both, %mean) : f32[T, B, 2]
+  %h_n = scan state(%h = %h0: f32[B, 2]) scanned(%e = %more[0]: f32[B, 2]) {
+    %s = add(%e, %h) : f32[B, 2]
+    %n = tanh(%s) : f32[B, 2]
+    yield %n
+  } : f32[B, 2]
+  yield "h" = %h_n
+}
+)");
+  EXPECT_TRUE(model.complete) << model.text;
+  EXPECT_THAT(model.cells, ElementsAre(R"(cell rnn_cell(x, h[2]) given v:
+  h = tanh(x*v - v + h)
+)"));
+  EXPECT_THAT(model.text, HasSubstr("v = mean(m, over = time)\n"));
+  EXPECT_THAT(model.text, HasSubstr(" = scan rnn_cell over x from h0 given v\n"));
+}
+
 TEST(Decompile, ConstantsBesideFeatures) {
   const Decompiled model = of_text(R"(graph @m (%x: f32[T, B, 2], %h0: f32[B, 4]) {
   %h_n = scan state(%h = %h0: f32[B, 4]) scanned(%e = %x[0]: f32[B, 2]) {

@@ -75,11 +75,13 @@ class CellMaker {
       const Value* operand = node_.operand(i);
       const bool scanned = i >= scan_.scanned_operand(0);
       for (const Expr& e : outer_.at(operand).parts) {
-        collect_names(e, scanned ? sequences_ : given);
         walk(
             e, [](const Expr& at) { return at->name.empty(); },
             [&](const Expr& at) {
-              if (scanned && !at->name.empty()) sequences.push_back(at);
+              if (at->name.empty()) return;
+              const bool sequence = scanned && has_time(at);
+              (sequence ? sequences_ : given).insert(at->name);
+              if (sequence) sequences.push_back(at);
             });
       }
     }

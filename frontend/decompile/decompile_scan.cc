@@ -72,7 +72,9 @@ std::string Decompiler::prepare_sequences(const Node& node, Replaced& replaced) 
       } else {
         line(name + " = " + e->name);
       }
+      const bool timed = has_time(e);
       e = variable(name, e->width);
+      e->timed = timed;
     }
     replace(whole, std::move(symbolic), replaced);
   }

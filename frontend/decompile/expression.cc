@@ -308,6 +308,18 @@ void collect_names(const Expr& e, std::set<std::string>& names) {
       });
 }
 
+bool has_time(const Expr& e) {
+  bool found = false;
+  const auto one_step = [](const Expr& at) {
+    return at->one || at->function == "last" || at->function == "first" ||
+           (at->function.ends_with(kOverTime) && at->function.find("softmax") == std::string::npos);
+  };
+  walk(
+      e, [&](const Expr& at) { return !one_step(at); },
+      [&](const Expr& at) { found |= at->timed || at->function == "sequence"; });
+  return found;
+}
+
 bool is_scalar(const Expr& e) {
   bool vectors = false;
   const auto open = [](const Expr& at) {

@@ -48,6 +48,7 @@ struct Expression {
   int64_t begin = 0, end = 0;
   bool one = false;
   int64_t width = 0;    // 0: a scalar; of a matrix its columns
+  bool timed = false;   // a variable's: it has a time axis
   bool shared = false;  // read in several places: it shall have an equation of its own
   int depth = 0;        // of what its equation would be
 };
@@ -103,6 +104,9 @@ void share_repeats(const std::vector<Expr>& roots);
 
 // The variables that an expression reads.
 void collect_names(const Expr& e, std::set<std::string>& names);
+
+// Whether e has a time axis.
+bool has_time(const Expr& e);
 
 // True if the text of e is a scalar: it may be one feature wide for all that the graph says.
 bool is_scalar(const Expr& e);

@@ -175,6 +175,8 @@ std::vector<Expr> variables(const std::string& name, const std::vector<Axis>& ax
   std::vector<Expr> result;
   for (int64_t i = 0; i < std::min(count, kMostParts); ++i) {
     result.push_back(variable(count == 1 ? name : name + "_" + std::to_string(i), width_of(axes)));
+    result.back()->timed = std::any_of(axes.begin(), axes.end(),
+                                       [](const Axis& axis) { return axis.kind == Kind::time; });
   }
   return result;
 }
