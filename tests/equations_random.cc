@@ -5,9 +5,10 @@
 //   equations_random FILE [SEED]         checks a model of equations
 //
 // Against the reference backend on the graph as it was written, in float64: each backend on the
-// optimized graph, with one thread and with two; the graph with its loops unrolled and found again;
-// the stream, in blocks and by a session's steps; the equations that are printed back from the
-// graph. Prints the first model for which one differs, with its seed, and fails.
+// optimized graph, with one thread and with two, on every SIMD target; the graph with its loops
+// unrolled and found again; the compiled model; the stream, in blocks, rows by themselves, and by a
+// session's steps; the equations that are printed back from the graph. Prints the first model for
+// which one differs, with its seed, and fails.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -20,6 +21,8 @@
 #include <vector>
 
 #include "backends/reference/executor.h"
+#include "frontend/artifact/targets.h"
+#include "frontend/artifact/writer.h"
 #include "frontend/decompile/decompile.h"
 #include "frontend/driver/executable.h"
 #include "frontend/driver/model.h"
@@ -40,6 +43,7 @@
 #include "support/random.h"
 #include "support/random_equations.h"
 #include "support/stream_run.h"
+#include "support/targets.h"
 #include "support/widened.h"
 
 namespace refrain {
@@ -112,7 +116,9 @@ class Check {
     if (print(*parse(print(*optimized_))) != print(*optimized_))
       throw std::runtime_error("the text form, parsed and printed, differs");
     backends();
+    targets();
     unrolled();
+    compiled();
     stream();
     printed();
   }
@@ -137,14 +143,38 @@ class Check {
         try {
           const Values actual = executable.run(inputs_);
           compare(way, actual);
-          if (backend == Backend::highway && threads == 2 && error_of(actual, first) != 0)
-            throw std::runtime_error("other bits on two threads");
+          if (backend == Backend::highway && threads == 2) expect_bits(way, actual, first);
           first = actual;
         } catch (const Error& error) {
           throw std::runtime_error(way + ": " + error.what());
         }
       }
     }
+  }
+
+  void expect_bits(const std::string& way, const Values& actual, const Values& expected) const {
+    if (error_of(actual, expected) != 0) throw std::runtime_error(way + ": other bits");
+  }
+
+  void targets() const {
+    for (const int64_t target : testing::targets()) {
+      testing::choose_target(target);
+      const Executable executable(clone_graph(*optimized_), {.backend = Backend::highway});
+      compare(hwy::TargetName(target), executable.run(inputs_));
+    }
+    testing::choose_target(0);
+  }
+
+  void compiled() const {
+    const testing::TemporaryFolder folder;
+    const auto weights = artifact::constants_of(*optimized_);
+    prepare(*optimized_, inputs_, {.backend = Backend::highway, .weights = weights});
+    artifact::write_artifact(folder / "m.refrain", *optimized_, *weights,
+                             {artifact::native_target()}, "equations_random");
+    LoadedModel model = load_model(folder / "m.refrain");
+    const Executable first(clone_graph(*optimized_), {.backend = Backend::highway}),
+        again(std::move(model.graph), {.backend = Backend::highway, .weights = model.weights});
+    expect_bits("compiled", again.run(inputs_), first.run(inputs_));
   }
 
   void unrolled() {
@@ -175,6 +205,31 @@ class Check {
       compare(fmt::format("stream in blocks of {}", block), actual);
     }
     session(form, *steps.begin());
+    rows(form);
+  }
+
+  // Each row of the batch as a stream of its own.
+  void rows(const passes::StreamForm& form) const {
+    int64_t count = 0;
+    for (size_t i = 0; i < inputs_.size(); ++i)
+      if (const auto axis = form.inputs[i].batch_axis) count = inputs_[i].tensor->extents()[*axis];
+    for (int64_t row = 0; form.batch && row < count; row += std::max<int64_t>(1, count - 1)) {
+      Values inputs;
+      for (size_t i = 0; i < inputs_.size(); ++i)
+        inputs.emplace_back(of_row(*inputs_[i].tensor, form.inputs[i].batch_axis, row));
+      const auto found = testing::run_in_blocks(form, inputs, expected_.size(), 2);
+      for (size_t i = 0; i < found.size(); ++i) {
+        const Tensor expected = of_row(*expected_[i].tensor, form.outputs[i].batch_axis, row);
+        const double error = error_of(*found[i], expected);
+        if (!(error <= 10 * tolerance_))  // one row may be smaller than the others
+          throw std::runtime_error(fmt::format("row {} alone: '{}' has an error of {}", row,
+                                               graph_->output_names()[i], error));
+      }
+    }
+  }
+
+  static Tensor of_row(const Tensor& whole, std::optional<size_t> axis, int64_t row) {
+    return axis ? testing::cut(whole, *axis, row, row + 1) : whole.clone();
   }
 
   void session(const passes::StreamForm& form, int64_t steps) {

@@ -246,7 +246,7 @@ void Decompiler::give_name(const Expr& e, const std::string& wish) {
   equation(name, e);
   e->name = name;
   e->shared = true;
-  seen_.insert(e.get());
+  seen_.insert(e);
 }
 
 void Decompiler::settle(const Expr& e) {

@@ -109,7 +109,7 @@ class Decompiler {
   Writer writer_;
   std::set<std::string> output_names_, written_outputs_;
   std::set<std::string> used_;  // by values
-  std::set<const Expression*> seen_;
+  std::set<Expr> seen_;
   std::set<const Value*> unknown_;
   std::map<std::string, std::string> written_;  // names of cells by their bodies
   int layout_ = 0;

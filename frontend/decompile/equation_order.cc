@@ -27,13 +27,13 @@ class Order {
     all.insert(all.end(), outputs_.begin(), outputs_.end());
     share_repeats(all);
     std::vector<Expr> order;
-    std::set<const Expression*> seen;
+    std::set<Expr> seen;
     for (const Expr& e : all) shared_in_order(e, order, seen);
     for (const Expr& e : order) equations_.push_back({e, ""});
     // States whose next value is no equation of its own.
     std::set<const Expression*> owned;
     for (size_t k = 0; k < next_.size(); ++k) {
-      if (!seen.contains(next_[k].get()) || !owned.insert(next_[k].get()).second)
+      if (!seen.contains(next_[k]) || !owned.insert(next_[k].get()).second)
         plain_.push_back({k, next_[k]});
     }
     for (size_t at = 0; at < equations_.size(); ++at) name_equation(at);

@@ -106,7 +106,7 @@ std::string Names::take(std::string_view wish) {
 }
 
 std::string Writer::parameter(const Expr& e, const char* letter) {
-  std::string& name = named_[e.get()];
+  std::string& name = named_[e];
   if (!name.empty()) return name;
   name = names_.take(target_.empty() ? letter : std::string(letter) + "_" + target_);
   parameters_.push_back({name, e->tensor});
@@ -135,7 +135,7 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
       return bound(kProduct, matrix + "·" + (scalar ? "[" + x + "]" : x));
     }
     case Kind::lookup: {
-      std::string& prefix = named_[e.get()];
+      std::string& prefix = named_[e];
       if (prefix.empty()) {
         prefix =
             prefix_ +
@@ -149,9 +149,9 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
     case Kind::convolution: {
       std::string prefix;
       if (e->tensor) {
-        prefix = named_[e.get()];
+        prefix = named_[e];
         if (prefix.empty()) {
-          named_[e.get()] = prefix = prefix_ + names_.take("conv");
+          named_[e] = prefix = prefix_ + names_.take("conv");
           tables_.push_back({prefix + ".weight", e->tensor});
           if (e->bias) tables_.push_back({prefix + ".bias", e->bias});
         }
@@ -215,11 +215,11 @@ std::string Writer::text(const Expr& e, const std::string& target) {
   return print(e, 0, true);
 }
 
-void shared_in_order(const Expr& e, std::vector<Expr>& order, std::set<const Expression*>& seen) {
-  const auto open = [&](const Expr& at) { return at->name.empty() && !seen.contains(at.get()); };
+void shared_in_order(const Expr& e, std::vector<Expr>& order, std::set<Expr>& seen) {
+  const auto open = [&](const Expr& at) { return at->name.empty() && !seen.contains(at); };
   walk(e, open, [&](const Expr& at) {
     if (at->shared && at->kind != Kind::variable && open(at)) {
-      seen.insert(at.get());
+      seen.insert(at);
       order.push_back(at);
     }
   });

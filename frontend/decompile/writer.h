@@ -62,13 +62,13 @@ class Writer {
 
   Names& names_;
   std::string prefix_, target_;
-  std::map<const Expression*, std::string> named_;
+  std::map<Expr, std::string> named_;  // kept, so that no other one has its address
   std::vector<Parameter> parameters_;
   std::vector<NamedTensor> tables_;
 };
 
 // Every shared expression that e needs and that has no name yet, in an order in which they can be
 // written; e itself too if it is shared.
-void shared_in_order(const Expr& e, std::vector<Expr>& order, std::set<const Expression*>& seen);
+void shared_in_order(const Expr& e, std::vector<Expr>& order, std::set<Expr>& seen);
 
 }  // namespace refrain::decompile
