@@ -244,28 +244,22 @@ class CellMaker {
         continue;
       }
       const Value* result = scan_.stacked_slice(i);
-      const Symbolic& slice = evaluation_.at(result);
-      if (!slice.constant) {
-        add_outputs(i, slice.axes, slice.parts);
-        continue;
+      Symbolic slice = evaluation_.at(result);
+      if (slice.constant) {
+        slice.axes = slice_axes(result->type(), batch_);
+        slice.parts = evaluation_.over(slice, slice.axes).value_or(std::vector<Expr>{});
       }
-      const std::vector<Axis> axes = slice_axes(result->type(), batch_);
-      std::vector<Expr> parts = evaluation_.over(slice, axes).value_or(std::vector<Expr>{});
-      const bool features = !axes.empty() && axes.back().kind == Axis::Kind::feature;
-      if (parts.empty() || (features && axes.back().extent > kMostFeatures)) {
+      const bool features = !slice.axes.empty() && slice.axes.back().kind == Axis::Kind::feature;
+      if (slice.parts.empty() || (features && slice.axes.back().extent > kMostFeatures)) {
         cell_.complete = false;
         comments_.push_back("# an output that is the same at every step");
       } else if (features) {
-        for (Expr& part : parts) part = as_vector(part, axes.back().extent);
+        for (Expr& part : slice.parts) part = as_vector(part, slice.axes.back().extent);
       }
-      add_outputs(i, axes, parts);
+      cell_.stacked_axes.push_back(slice.axes);
+      outputs_.insert(outputs_.end(), slice.parts.begin(), slice.parts.end());
+      cell_.outputs.insert(cell_.outputs.end(), slice.parts.size(), i);
     }
-  }
-
-  void add_outputs(size_t stacked, const std::vector<Axis>& axes, const std::vector<Expr>& parts) {
-    cell_.stacked_axes.push_back(axes);
-    outputs_.insert(outputs_.end(), parts.begin(), parts.end());
-    cell_.outputs.insert(cell_.outputs.end(), parts.size(), stacked);
   }
 
   // What chooses the next token is the first output.

@@ -293,7 +293,10 @@ std::optional<Symbolic> Evaluation::matmul(const Node& node) {
   }
   Symbolic result{x.axes, {}, nullptr};
   result.axes.back().extent = w.constant->extents()[1];
-  for (const Expr& part : x.parts) result.parts.push_back(parts_.product(w.constant, part));
+  const int64_t depth = x.axes.back().extent;
+  if (depth > kMostFeatures) return std::nullopt;
+  for (const Expr& part : x.parts)
+    result.parts.push_back(parts_.product(w.constant, as_vector(part, depth)));
   return result;
 }
 
