@@ -199,7 +199,7 @@ class Joiner {
       }
     }
     Region& region = *node_.parent();
-    for (Node* node : between_) region.insert(region.remove(node), joined->next());
+    for (Node* node : between_) region.insert(region.remove(node), &reader);
     result = 0;
     for (const std::vector<Value*>* values : {&old_states, &old_stacks}) {
       for (Value* old : *values) old->replace_all_uses_with(joined->result(result++));

@@ -205,12 +205,15 @@ TEST(SplitScans, ProductsGoToTheScanThatReadsThem) {
 )");
 }
 
-// What reads the first scan in between comes behind the second; what both read stays for it.
+// What reads the first scan in between comes behind the second, in its order; what both read stays
+// for it.
 TEST(SplitScans, ReadersInBetween) {
   std::string text = two_scans("    %p = matmul(%an, %vi) : f64[2]", "%b0",
-                               "  %n = neg(%ps) : f64[T, 2]\n  %m = neg(%aT) : f64[2]\n");
+                               "  %n = neg(%ps) : f64[T, 2]\n  %m = neg(%aT) : f64[2]\n"
+                               "  %k = abs(%m) : f64[2]\n");
   const std::string outputs = "\"y\" = %ys";
-  text.replace(text.find(outputs), outputs.size(), outputs + ", \"n\" = %n, \"m\" = %m");
+  text.replace(text.find(outputs), outputs.size(),
+               outputs + ", \"n\" = %n, \"m\" = %m, \"k\" = %k");
   expect_scans(text, 2);
   const auto graph = parse(text);
   EXPECT_TRUE(passes::split_scans(*graph, {}));
