@@ -8,6 +8,10 @@ namespace refrain::passes {
 // Makes types as specific as inference can, in all regions; a graph's outputs follow.
 bool infer(Graph& graph, const PassContext& context);
 
+// Gives symbols of dimensions one name where a scan reads them side by side as its steps: of those
+// that inputs have, the first.
+bool unify_symbols(Graph& graph, const PassContext& context);
+
 // Computes what depends on constants only (through the context's evaluator; without one only the
 // rest is done); takes the region that a branch with a constant condition takes; drops loops that
 // never run; moves small constants, and for loops and branches all of them, into the regions that

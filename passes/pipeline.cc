@@ -9,6 +9,7 @@ namespace {
 
 constexpr Pass kPasses[] = {
     {"infer", "makes types as specific as they can be", infer},
+    {"unify_symbols", "gives one name to lengths that scans read side by side", unify_symbols},
     {"fold", "computes what depends on constants only", fold},
     {"simplify_algebra", "removes ops that change nothing", simplify_algebra},
     {"simplify_shapes", "computes extents, so that shape arithmetic disappears", simplify_shapes},
@@ -39,6 +40,7 @@ constexpr Pass kPasses[] = {
 
 constexpr PipelineEntry kDefaultPipeline[] = {
     {"infer", "an importer may know less than inference does; all that follows goes by types"},
+    {"unify_symbols", "which are to say what is equally long, whichever operand of a scan stays"},
     {"dce", "initializers and nodes that nobody uses need not be looked at any further"},
     {"fold", "axes and bounds that are computed from constants tell inference the shapes"},
     {"simplify_shapes",

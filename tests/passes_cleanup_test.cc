@@ -424,6 +424,26 @@ TEST(Dce, AScanKeepsWhatTellsItsLength) {
 })");
 }
 
+// Whichever operand is left, the types say the same.
+TEST(UnifySymbols, LengthsThatAScanReadsSideBySide) {
+  const auto text = [](const std::string& second) {
+    return "graph @g (%x: f32[T, 2], %m: f32[" + second + R"(, 2], %z: f32[R, 2], %h: f32[2]) {
+  %s, %y = scan state(%a = %h: f32[2]) scanned(%e = %x[0]: f32[2], %k = %m[0]: f32[2]) stacked([0]) {
+    %n = add(%a, %e) : f32[2]
+    yield %n, %n
+  } : f32[2], f32[)" +
+           second + R"(, 2]
+  %t = add(%y, %m) : f32[)" +
+           second + R"(, 2]
+  %b = add(%t, %z) : f32[?, 2]
+  yield "b" = %b
+}
+)";
+  };
+  expect_pass({"unify_symbols"}, text("S"), text("T"));
+  expect_unchanged("unify_symbols", text("T"));
+}
+
 // What is dead in an inner loop is dead outside of it, in one go.
 TEST(Dce, SeesThroughNestedRegions) {
   expect_pass({"dce"},

@@ -88,7 +88,7 @@ TEST(Pipeline, ErrorsNameThePass) {
   options.stop_after = "frobnicate";
   EXPECT_THAT(
       error_of([&] { passes::run_pipeline(*graph, passes::default_pipeline(), {}, options); }),
-      HasSubstr("unknown pass: expected one of infer, fold"));
+      HasSubstr("unknown pass: expected one of infer, unify_symbols, fold"));
   options.stop_after = "unroll";
   EXPECT_THAT(
       error_of([&] { passes::run_pipeline(*graph, passes::default_pipeline(), {}, options); }),
