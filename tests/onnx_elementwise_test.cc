@@ -139,6 +139,30 @@ TEST(OnnxElementwise, ConstantsMustFitTheElementType) {
               HasSubstr("does not fit the element type"));
 }
 
+// As PyTorch exports `1 + abs(x)` of a scripted module.
+TEST(OnnxElementwise, ConstantsOfAnotherType) {
+  const Tensor one = i64({}, {1}), half = tensor<double>({}, {0.5});
+  expect_op(OnnxOp(13, "Add").data(f32({2}, {1, 2})).constant(one.clone()), f32({2}, {2, 3}));
+  expect_op(OnnxOp(13, "Sub").constant(one.clone()).data(f32({2}, {1, 3})), f32({2}, {0, -2}));
+  expect_op(OnnxOp(13, "Greater").data(f32({2}, {0, 1})).constant(half.clone()),
+            tensor<bool>({2}, {false, true}));
+  expect_op(OnnxOp(13, "Max").data(f32({2}, {0, 1})).constant(half.clone()), f32({2}, {0.5, 1}));
+  expect_op(
+      OnnxOp(13, "Clip").data(f32({3}, {0, 0.7, 2})).constant(half.clone()).constant(one.clone()),
+      f32({3}, {0.5, 0.7, 1}));
+  expect_op(OnnxOp(13, "Where")
+                .data(tensor<bool>({2}, {true, false}))
+                .data(f32({2}, {1, 2}))
+                .constant(half.clone()),
+            f32({2}, {1, 0.5}));
+  // No number of the source: tensors, or whole numbers beside a fraction.
+  for (const OnnxOp& op : {OnnxOp(13, "Add").data(f32({1}, {1})).data(one.clone()),
+                           OnnxOp(13, "Add").data(f32({2}, {1, 2})).constant(i64({2}, {1, 2})),
+                           OnnxOp(13, "Add").data(i64({1}, {1})).constant(half.clone())}) {
+    EXPECT_THAT(op.error(), HasSubstr("operands differ in element type"));
+  }
+}
+
 TEST(OnnxElementwise, Variadic) {
   const auto three = [](const char* op) {
     return OnnxOp(13, op)

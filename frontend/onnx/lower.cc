@@ -81,6 +81,28 @@ Value* scalar_like(Builder& builder, const Value* x, double value) {
   return builder.scalar(type, value);
 }
 
+std::vector<Value*> of_one_type(Builder& builder, std::vector<Value*> operands) {
+  const auto number = [](const Value* value) {
+    const TensorPtr tensor = constant_tensor(value);
+    const bool wide =
+        tensor && (tensor->type() == ElementType::i64 || tensor->type() == ElementType::f64);
+    return wide && tensor->size() == 1 ? tensor : nullptr;
+  };
+  const Value* typed = nullptr;
+  for (const Value* operand : operands) {
+    if (number(operand)) continue;
+    if (typed && typed->type().element != operand->type().element) return operands;
+    typed = operand;
+  }
+  if (!typed || !is_float(typed->type().element)) return operands;
+  for (Value*& operand : operands) {
+    const TensorPtr tensor = number(operand);
+    if (tensor && tensor->type() != typed->type().element)
+      operand = builder.cast(operand, typed->type().element);
+  }
+  return operands;
+}
+
 Value* reduce(Builder& builder, Op op, Value* x, Value* axes, bool keep_dims,
               bool noop_with_empty_axes) {
   return builder.op(op, {x, axes},

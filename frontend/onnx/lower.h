@@ -36,6 +36,20 @@ inline Value* add(Builder& b, Value* x, double y) { return add(b, x, scalar_like
 inline Value* mul(Builder& b, Value* x, double y) { return mul(b, x, scalar_like(b, x, y)); }
 inline Value* div(Builder& b, Value* x, double y) { return div(b, x, scalar_like(b, x, y)); }
 
+// Operands that must be of one type: constants of one element, 64 bits wide, beside f32, f16 or
+// bf16 are of that type. PyTorch's exporter leaves the numbers of a scripted module's source
+// (`1 + abs(x)`) so where it has lost sight of a tensor's type; nothing else can be meant. Others
+// stay as they are.
+std::vector<Value*> of_one_type(Builder& builder, std::vector<Value*> operands);
+
+// The IR op with the node's inputs, of one type, as operands.
+template <Op op>
+void import_arithmetic(NodeImport& node) {
+  require_at_most_inputs(node, 2);
+  const auto operands = of_one_type(node.builder(), {node.input(0), node.input(1)});
+  node.set_output(0, node.builder().create(op, operands)->result());
+}
+
 // reduce_* over `axes` (null: all of them).
 Value* reduce(Builder& builder, Op op, Value* x, Value* axes, bool keep_dims,
               bool noop_with_empty_axes = false);

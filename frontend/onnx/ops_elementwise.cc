@@ -53,6 +53,12 @@ void import_mod(NodeImport& node) {
       0, node.builder().op(Op::mod, {node.input(0), node.input(1)}, {{AttributeName::fmod, fmod}}));
 }
 
+void import_where(NodeImport& node) {
+  require_at_most_inputs(node, 3);
+  const auto values = of_one_type(node.builder(), {node.input(1), node.input(2)});
+  node.set_output(0, node.builder().op(Op::where, {node.input(0), values[0], values[1]}));
+}
+
 void import_prelu(NodeImport& node) {
   require_at_most_inputs(node, 2);
   Value* result = node.builder().op(Op::prelu, {node.input(0), node.input(1)});
@@ -88,9 +94,11 @@ void import_identity(NodeImport& node) {
 
 template <Op op>
 Value* fold_inputs(NodeImport& node) {
-  Value* result = node.input(0);
-  for (size_t i = 1; i < node.input_count(); ++i)
-    result = node.builder().op(op, {result, node.input(i)});
+  std::vector<Value*> inputs;
+  for (size_t i = 0; i < node.input_count(); ++i) inputs.push_back(node.input(i));
+  inputs = of_one_type(node.builder(), std::move(inputs));
+  Value* result = inputs[0];
+  for (size_t i = 1; i < inputs.size(); ++i) result = node.builder().op(op, {result, inputs[i]});
   return result;
 }
 
@@ -120,6 +128,8 @@ void import_clip(NodeImport& node) {
     if (node.has_input(1)) low = as_scalar(b, node.input(1));
     if (node.has_input(2)) high = as_scalar(b, node.input(2));
   }
+  if (low) low = of_one_type(b, {x, low})[1];
+  if (high) high = of_one_type(b, {x, high})[1];
   // In this order: where min > max, every element is max.
   if (low) x = b.op(Op::max, {x, low});
   if (high) x = b.op(Op::min, {x, high});
@@ -252,22 +262,22 @@ std::vector<OpEntry> elementwise_ops() {
       {"CastLike", import_cast_like, 15},
       {"Identity", import_identity},
 
-      {"Add", import_direct<Op::add>},
-      {"Sub", import_direct<Op::sub>},
-      {"Mul", import_direct<Op::mul>},
-      {"Div", import_direct<Op::div>},
+      {"Add", import_arithmetic<Op::add>},
+      {"Sub", import_arithmetic<Op::sub>},
+      {"Mul", import_arithmetic<Op::mul>},
+      {"Div", import_arithmetic<Op::div>},
       {"Pow", import_direct<Op::pow>},
       {"PRelu", import_prelu},
-      {"Equal", import_direct<Op::equal>},
-      {"Less", import_direct<Op::less>},
-      {"Greater", import_direct<Op::greater>},
+      {"Equal", import_arithmetic<Op::equal>},
+      {"Less", import_arithmetic<Op::less>},
+      {"Greater", import_arithmetic<Op::greater>},
       {"And", import_direct<Op::logical_and>},
       {"Or", import_direct<Op::logical_or>},
       {"Xor", import_direct<Op::logical_xor>},
-      {"LessOrEqual", import_direct<Op::less_equal>, 12},
-      {"GreaterOrEqual", import_direct<Op::greater_equal>, 12},
+      {"LessOrEqual", import_arithmetic<Op::less_equal>, 12},
+      {"GreaterOrEqual", import_arithmetic<Op::greater_equal>, 12},
       {"Mod", import_mod, 10},
-      {"Where", import_direct<Op::where>, 9},
+      {"Where", import_where, 9},
 
       {"Sum", import_variadic<Op::add>},
       {"Max", import_variadic<Op::max>},
