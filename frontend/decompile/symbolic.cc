@@ -371,8 +371,9 @@ std::optional<Symbolic> Evaluation::reduce(const Node& node) {
       result.axes.erase(result.axes.begin() + static_cast<ptrdiff_t>(axis));
     return result;
   }
+  if (x.axes[axis].extent > kMostFeatures) return std::nullopt;
   for (const Expr& part : x.parts) {
-    result.parts.push_back(call(function, {part},
+    result.parts.push_back(call(function, {as_vector(part, x.axes[axis].extent)},
                                 soft         ? part->width
                                 : x.matrix() ? x.axes[axis - 1].extent
                                              : 0));
