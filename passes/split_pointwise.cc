@@ -58,7 +58,8 @@ std::vector<Piece> pieces_of(const Value* value, std::vector<Node*>& users) {
       const std::optional<int64_t> width = width_of(part);
       if (!cut || !width) return {};
       if (part->index() > 0) cut = Cut{cut->whole, cut->end, cut->end + *width};
-      if (part->unused() || *width == 0) continue;
+      if (part->unused()) continue;
+      if (*width == 0) return {};  // nothing, which somebody reads
       pieces.push_back({cut->begin, cut->end, {part}});
     }
   }

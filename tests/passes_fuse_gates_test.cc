@@ -375,6 +375,25 @@ TEST(SplitPointwise, LeavesOverlapsOtherAxesAndOtherSteps) {
 })");
 }
 
+// A part of no elements is a part too.
+TEST(SplitPointwise, EmptyPartsStay) {
+  const std::string empty = R"(graph @g (%x: f64[5, 2, 4], %h: f64[2, 4]) {
+  %s, %y = scan state(%hi = %h: f64[2, 4]) scanned(%xi = %x[0]: f64[2, 4]) stacked([0]) {
+    %0 = add(%hi, %xi) : f64[2, 4]
+    %one = constant i64[1] (1)
+    %three = constant i64[1] (3)
+    %1 = slice(%0, %one, %one, %one) : f64[2, 0]
+    %2 = slice(%0, %one, %three, %one) : f64[2, 2]
+    %zero = constant i64[1] (0)
+    %first = slice(%0, %zero, %one, %one) : f64[2, 1]
+    %3 = concat(%1, %2, %first, %first) {axis = 1} : f64[2, 4]
+    yield %3, %1
+  } : f64[2, 4], f64[5, 2, 0]
+  yield "s" = %s, "y" = %y
+})";
+  expect_unchanged("split_pointwise", empty);
+}
+
 // --- order_sums ---
 
 TEST(OrderSums, WhatDoesNotDependOnTheStateFirst) {
