@@ -1,6 +1,6 @@
 // Hostile descriptions: mutations of good ones, written by hand or drawn at random, must be loaded,
-// or refused with a message that has a place, within two seconds each. What was loaded can be
-// optimized, and written back.
+// or refused with a message that has a place, within two seconds of processor time each. What was
+// loaded can be optimized, and written back, within ten.
 //
 //   equations_fuzz [SECONDS [SEED]]
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <random>
 #include <string>
@@ -235,7 +236,12 @@ bool check(const std::string& text) {
     std::printf("%s:\n%s\n", why.c_str(), text.c_str());
     std::exit(1);
   };
-  const auto begin = Clock::now();
+  // Of this process, whatever else the machine does.
+  const std::clock_t begin = std::clock();
+  const auto expect_within = [&](int seconds) {
+    if (std::clock() - begin > seconds * CLOCKS_PER_SEC)
+      broken("took more than " + std::to_string(seconds) + " seconds");
+  };
   bool loaded = false;
   std::unique_ptr<refrain::Graph> graph;
   try {
@@ -253,6 +259,7 @@ bool check(const std::string& text) {
   } catch (const refrain::equations::TextError&) {
     if (loaded) broken("loaded, but not formatted");
   }
+  expect_within(2);
   if (graph) {
     try {
       refrain::optimize(*graph);
@@ -263,7 +270,7 @@ bool check(const std::string& text) {
       broken(std::string("not optimized or written back: ") + error.what());
     }
   }
-  if (Clock::now() - begin > std::chrono::seconds(2)) broken("took more than two seconds");
+  expect_within(10);
   return loaded;
 }
 
