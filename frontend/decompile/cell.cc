@@ -349,14 +349,22 @@ class CellMaker {
     for (const NamedTensor& table : writer.tables()) cell_.weights.push_back(table);
   }
 
-  // A cell that reads nothing of its sequence still has as many steps.
+  // A cell that reads nothing of its sequence still has as many steps, and as many rows: which the
+  // numbers of the steps have not.
   void add_any_sequence() {
+    const auto has_rows = [](const Expr& e) {
+      bool found = false;
+      walk(
+          e, [](const Expr& at) { return at->function != "indices"; },
+          [&](const Expr& at) { found |= at->timed; });
+      return found;
+    };
     for (size_t i = 0; i < scan_.scanned() && cell_.scanned.empty(); ++i) {
       for (const Expr& e : evaluation_.at(scan_.slice_argument(i)).parts) {
         walk(
             e, [](const Expr& at) { return at->name.empty(); },
             [&](const Expr& at) {
-              if (cell_.scanned.empty() && sequences_.contains(at->name))
+              if (cell_.scanned.empty() && sequences_.contains(at->name) && has_rows(at))
                 cell_.scanned.push_back(at);
             });
       }
