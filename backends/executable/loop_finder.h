@@ -37,9 +37,10 @@ class LoopFinder {
   bool find_rows();
   void find_chunk();
   bool find_sequences();
+  // Something that callers may go on with, until somebody looks.
   size_t fail() {
     failed_ = true;
-    return 0;
+    return writer_.constant(0, 1);
   }
   size_t buffer(const Value* value, bool written);
   std::optional<highway::Stream> whole_stream(const Value* whole, ScanSlot slot, int64_t width,
