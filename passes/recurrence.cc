@@ -341,32 +341,32 @@ void Recurrence::align_rest(std::vector<bool>& aligned) {
   }
 }
 
-// Members that only folded ones read, and so lack their first occurrence as well, are in the same
-// iteration as those.
+// Members that only folded ones read, and so lack their first occurrences as well, are in the same
+// iterations as those.
 void Recurrence::delay_folded(int64_t iterations) {
   std::vector<size_t> folded;
   for (size_t index = 0; index < members_.size(); ++index) {
     const Member& member = members_[index];
-    if (member.first + member.shift == 1 && member.end() + member.shift == iterations)
+    if (member.first + member.shift >= 1 && member.end() + member.shift == iterations)
       folded.push_back(index);
   }
   for (size_t k = 0; k < folded.size(); ++k) {
     for (const MemberOperand& operand : members_[folded[k]].operands) {
       if (operand.kind != Kind::member) continue;
       Member& read = members_[operand.member];
-      if (read.first + read.shift != 0 || read.end() + read.shift != iterations - 1) continue;
-      bool later = true;
+      // No later than the last iteration and the first that reads it.
+      int64_t later = iterations - (read.end() + read.shift);
       for (const auto& [reader, i] : readers_[operand.member])
-        later = later && delay(members_[reader], members_[reader].operands[i]) > 0;
-      if (!later) continue;
-      ++read.shift;
-      folded.push_back(operand.member);
+        later = std::min(later, delay(members_[reader], members_[reader].operands[i]));
+      if (later <= 0) continue;
+      read.shift += later;
+      if (read.end() + read.shift == iterations) folded.push_back(operand.member);
     }
   }
 }
 
 // Members with as many occurrences as there are iterations begin with the first of them. Others
-// lack the last, which nothing needed, or the first, which constants took the place of.
+// lack the last, which nothing needed, or the first ones, which constants took the place of.
 std::string Recurrence::align() {
   size_t most = 0;
   for (const Member& member : members_) most = std::max(most, member.nodes.size());
@@ -376,12 +376,13 @@ std::string Recurrence::align() {
     Member& member = members_[index];
     aligned[index] = member.nodes.size() + 1 >= most;
     member.shift = -member.first;
-    if (member.nodes.size() + 1 != most) continue;
     for (const auto& [reader, operand] : readers_[index]) {
       const Member& by = members_[reader];
       const int64_t at = member.first - 1 + by.operands[operand].distance;
-      if (by.has(at) && constant_tensor(by.at(at)->operand(operand)))
+      if (by.has(at) && constant_tensor(by.at(at)->operand(operand))) {
         member.shift = iterations - member.end();
+        aligned[index] = true;
+      }
     }
   }
   align_rest(aligned);
@@ -446,8 +447,7 @@ void Recurrence::find_iterations() {
   for (const Member& member : members_) end_ = std::max(end_, member.end() + member.shift);
   for (size_t index = 0; index < members_.size(); ++index) {
     const Member& member = members_[index];
-    const int64_t first = member.first + member.shift, end = member.end() + member.shift;
-    if (first > 1) begin_ = std::max(begin_, first);
+    const int64_t end = member.end() + member.shift;
     for (int64_t i = end; i < end_; ++i) {
       if (i + 1 < end_ || read_in(index, i)) end_ = std::min(end_, i);
     }
@@ -469,10 +469,14 @@ void Recurrence::drop_first() {
   folded_ = false;
 }
 
-std::string Recurrence::find(const std::vector<Node*>& chain) {
-  const size_t middle = (chain.size() - 1) / 2;
+std::string Recurrence::find(const std::vector<Node*>& chain, size_t period) {
+  // Where what two neighbours depend on is not the beginning yet, if there is such a place.
+  const size_t middle = std::min(std::max((chain.size() - 1) / 2, period), chain.size() - 2);
   bulk_ = static_cast<int64_t>(middle);
   add_member(chain[middle], chain[middle + 1]);
+  // What these depend on is known again as the same member's.
+  for (size_t ago = 1; ago < period && ago <= middle; ++ago)
+    put(0, bulk_ - static_cast<int64_t>(ago), chain[middle - ago]);
   const auto classify_from = [&](size_t begin) -> std::string {
     for (size_t index = begin; index < members_.size(); ++index) {
       for (size_t i = 0; i < members_[index].operands.size(); ++i) {
@@ -482,6 +486,8 @@ std::string Recurrence::find(const std::vector<Node*>& chain) {
     return {};
   };
   if (std::string why = classify_from(0); !why.empty()) return why;
+  // Before what follows from it: that is to know all of these.
+  extend();
   add_readers();
   extend();
   if (std::string why = align(); !why.empty()) return why;

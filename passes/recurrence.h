@@ -60,9 +60,9 @@ class Recurrence {
   // Values of nodes in `taken` are from outside.
   explicit Recurrence(const std::unordered_set<const Node*>& taken) : taken_(taken) {}
 
-  // Finds the recurrence that a chain of nodes, each dependent on the one before, belongs to.
-  // Returns an empty string, or why there is none.
-  std::string find(const std::vector<Node*>& chain);
+  // Finds the recurrence that a chain of nodes belongs to, one an iteration, each dependent on the
+  // one `period` before. Returns an empty string, or why there is none.
+  std::string find(const std::vector<Node*>& chain, size_t period = 1);
 
   const std::vector<Member>& members() const { return members_; }
   // Members in an order in which each follows those that it reads in the same iteration.

@@ -158,16 +158,23 @@ class Roller {
     return nearest;
   }
 
-  // The longest chain of nodes each of which depends on the one before.
-  std::vector<Node*> longest_chain(const std::vector<Node*>& nodes) {
-    // One from the middle tells whether they form any.
+  // All of them; empty if there are none.
+  std::vector<size_t> forerunners(const std::vector<Node*>& nodes) {
+    // One from the middle tells whether they form any chain.
     const size_t middle = nodes.size() / 2;
     if (forerunner(nodes, middle) == middle && forerunner(nodes, middle - 1) == middle - 1)
       return {};
-    std::vector<size_t> before(nodes.size()), length(nodes.size(), 1);
+    std::vector<size_t> before(nodes.size());
+    for (size_t i = 0; i < nodes.size(); ++i) before[i] = forerunner(nodes, i);
+    return before;
+  }
+
+  // The longest chain of nodes each of which depends on the one before.
+  static std::vector<Node*> longest_chain(const std::vector<Node*>& nodes,
+                                          const std::vector<size_t>& before) {
+    std::vector<size_t> length(nodes.size(), 1);
     size_t best = 0;
     for (size_t i = 0; i < nodes.size(); ++i) {
-      before[i] = forerunner(nodes, i);
       if (before[i] != i) length[i] = length[before[i]] + 1;
       if (length[i] > length[best]) best = i;
     }
@@ -182,7 +189,10 @@ class Roller {
     for (;;) {
       std::erase_if(uses.nodes, [&](const Node* node) { return taken_.contains(node); });
       if (uses.nodes.size() < static_cast<size_t>(kMinIterations)) return false;
-      const std::vector<Node*> chain = longest_chain(uses.nodes);
+      const std::vector<size_t> before = forerunners(uses.nodes);
+      if (before.empty()) return false;
+      if (roll_round(uses.nodes, before)) return true;
+      const std::vector<Node*> chain = longest_chain(uses.nodes, before);
       if (chain.size() < static_cast<size_t>(kMinIterations)) return false;
       const auto failed = failures_.find(chain[chain.size() / 2]);
       if (effort_ > 0 && (failed == failures_.end() || failed->second < kMaxFailures)) {
@@ -194,6 +204,37 @@ class Roller {
       const std::unordered_set<const Node*> tried(chain.begin(), chain.end());
       std::erase_if(uses.nodes, [&](const Node* node) { return tried.contains(node); });
     }
+  }
+
+  // Where states read each other in turn and none itself, or a state of some iterations ago, the
+  // nodes of an iteration depend on those of `period` iterations before: as many chains as that
+  // take turns. All of them in order are one recurrence.
+  bool roll_round(const std::vector<Node*>& nodes, const std::vector<size_t>& before) {
+    const size_t middle = nodes.size() / 2, period = middle - before[middle];
+    if (period < 2 || effort_ <= 0) return false;
+    size_t alike = 0;
+    for (size_t i = period; i < nodes.size(); ++i) alike += before[i] + period == i;
+    if (2 * alike < nodes.size() - period) return false;
+    Recurrence recurrence(taken_);
+    if (recurrence.find(nodes, period).empty() && reads_one_series(recurrence) &&
+        roll_recurrence(recurrence).empty()) {
+      return true;
+    }
+    spend(recurrence);
+    return false;
+  }
+
+  // False for what several series with the same weights would make in turn.
+  static bool reads_one_series(const Recurrence& recurrence) {
+    using Kind = internal::MemberOperand::Kind;
+    bool one_back = true, outside = false;
+    for (const Member& member : recurrence.members()) {
+      for (const internal::MemberOperand& operand : member.operands) {
+        if (operand.kind == Kind::member) one_back &= recurrence.delay(member, operand) <= 1;
+        outside |= operand.kind == Kind::outside;
+      }
+    }
+    return one_back || !outside;
   }
 
   // With the fewest nodes of the chain an iteration with which most of it is rolled. Returns an
@@ -224,8 +265,14 @@ class Roller {
   void count_failure(const Recurrence& recurrence) {
     for (const Member& member : recurrence.members()) {
       for (const Node* node : member.nodes) ++failures_[node];
-      effort_ -= static_cast<int64_t>(member.nodes.size());
     }
+    spend(recurrence);
+  }
+
+  // What looking at a recurrence in vain has cost.
+  void spend(const Recurrence& recurrence) {
+    for (const Member& member : recurrence.members())
+      effort_ -= static_cast<int64_t>(member.nodes.size());
   }
 
   static std::vector<Node*> every(const std::vector<Node*>& chain, size_t stride) {
@@ -244,7 +291,7 @@ class Roller {
 
   std::string roll_recurrence(Recurrence& recurrence) {
     std::string why;
-    for (int attempt = 0; attempt < 2; ++attempt) {
+    for (int attempt = 0; attempt < 3; ++attempt) {
       if (recurrence.end() - recurrence.begin() < kMinIterations)
         return why.empty() ? "too few iterations are alike" : why;
       try {

@@ -260,6 +260,90 @@ TEST(Roll, StatesOfEarlierIterations) {
   EXPECT_EQ(ScanView(*scan).states(), 2u);
 }
 
+// Every second product depends on the one two before it, and none on its neighbour: one scan all
+// the same, of single iterations.
+TEST(Roll, StatesThatReadEachOther) {
+  constexpr const char* kText =
+      R"(graph @g (%x: f32[4, 1, 2], %h: f32[1, 2], %g: f32[1, 2], %w: f32[2, 2], %v: f32[2, 2]) {
+  %i0 = constant i64[] (0)
+  %i1 = constant i64[] (1)
+  %i2 = constant i64[] (2)
+  %i3 = constant i64[] (3)
+  %x0 = gather(%x, %i0) : f32[1, 2]
+  %x1 = gather(%x, %i1) : f32[1, 2]
+  %x2 = gather(%x, %i2) : f32[1, 2]
+  %x3 = gather(%x, %i3) : f32[1, 2]
+  %p0 = matmul(%g, %w) : f32[1, 2]
+  %h0 = add(%x0, %p0) : f32[1, 2]
+  %q0 = matmul(%h, %v) : f32[1, 2]
+  %g0 = tanh(%q0) : f32[1, 2]
+  %p1 = matmul(%g0, %w) : f32[1, 2]
+  %h1 = add(%x1, %p1) : f32[1, 2]
+  %q1 = matmul(%h0, %v) : f32[1, 2]
+  %g1 = tanh(%q1) : f32[1, 2]
+  %p2 = matmul(%g1, %w) : f32[1, 2]
+  %h2 = add(%x2, %p2) : f32[1, 2]
+  %q2 = matmul(%h1, %v) : f32[1, 2]
+  %g2 = tanh(%q2) : f32[1, 2]
+  %p3 = matmul(%g2, %w) : f32[1, 2]
+  %h3 = add(%x3, %p3) : f32[1, 2]
+  %q3 = matmul(%h2, %v) : f32[1, 2]
+  %g3 = tanh(%q3) : f32[1, 2]
+  yield "h" = %h3, "g" = %g3
+})";
+  expect_pass(
+      {"roll", "dce"}, kText,
+      R"(graph @g (%x: f32[4, 1, 2], %h: f32[1, 2], %g: f32[1, 2], %w: f32[2, 2], %v: f32[2, 2]) {
+  %g3, %h3 = scan invariant(%w.1 = %w: f32[2, 2], %v.1 = %v: f32[2, 2]) state(%g0 = %g: f32[1, 2], %h0 = %h: f32[1, 2]) scanned(%x.1 = %x[0]: f32[1, 2]) {
+    %p2 = matmul(%g0, %w.1) : f32[1, 2]
+    %h2 = add(%x.1, %p2) : f32[1, 2]
+    %q2 = matmul(%h0, %v.1) : f32[1, 2]
+    %g2 = tanh(%q2) : f32[1, 2]
+    yield %g2, %h2
+  } : f32[1, 2], f32[1, 2]
+  yield "h" = %h3, "g" = %g3
+})");
+  expect_numbers_stay({"roll"}, kText, 0);
+}
+
+std::string in_turn(const char* first, const char* second, bool constant_start) {
+  std::string text = "graph @g (%x: f32[7, 1, 2], %z: f32[7, 1, 2]";
+  text += constant_start
+              ? ") {\n  %a = constant f32[1, 2] (0, 0)\n  %b = constant f32[1, 2] (0, 0)\n"
+              : ", %a: f32[1, 2], %b: f32[1, 2]) {\n";
+  text += "  %w = constant f32[2, 2] (1, 2, 3, 4)\n";
+  std::string before = "%a", now = "%b";
+  for (int t = 0; t < 7; ++t) {
+    const std::string n = std::to_string(t), source = t % 2 == 0 ? first : second;
+    text += "  %i" + n + " = constant i64[] (" + n + ")\n";
+    text += "  %x" + n + " = gather(" + source + ", %i" + n + ") : f32[1, 2]\n";
+    text += "  %p" + n + " = matmul(" + before + ", %w) : f32[1, 2]\n";
+    text += "  %s" + n + " = add(%x" + n + ", %p" + n + ") : f32[1, 2]\n";
+    text += "  %h" + n + " = tanh(%s" + n + ") : f32[1, 2]\n";
+    before = std::exchange(now, "%h" + n);
+  }
+  return text + "  yield \"last\" = %h6, \"before\" = %h5\n}";
+}
+
+int64_t scans(const Graph& graph) {
+  int64_t count = 0;
+  for (const Node* node = graph.body().first(); node; node = node->next())
+    count += node->op() == Op::scan;
+  return count;
+}
+
+// A dilated network is one scan, two sequences that take turns at the same weights are two.
+TEST(Roll, StatesOfTwoIterationsAgo) {
+  for (const bool constant_start : {false, true}) {
+    const auto dilated =
+        expect_numbers_stay({"fold", "roll", "dce"}, in_turn("%x", "%x", constant_start), 0);
+    EXPECT_EQ(scans(*dilated), 1);
+    const auto two =
+        expect_numbers_stay({"fold", "roll", "dce"}, in_turn("%x", "%z", constant_start), 0);
+    EXPECT_EQ(scans(*two), 2);
+  }
+}
+
 // A decoder that reads what it put out: argmax and the row of a table.
 TEST(Roll, ADecoderOfItsOwnOutput) {
   std::string text = R"(graph @g (%h: f32[1, 4], %start: f32[1, 4]) {

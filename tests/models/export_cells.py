@@ -123,6 +123,22 @@ class IndRnn(nn.Module):
         return torch.relu(self.x(x) + self.u * h), c
 
 
+class Coupled(nn.Module):
+    """Two oscillating states, by the explicit rule of Euler: each reads the other of the step before."""
+
+    states = 2
+
+    def __init__(self, inputs: int, hidden: int):
+        super().__init__()
+        self.x = nn.Linear(inputs, hidden)
+        self.force = nn.Linear(hidden, hidden)
+        self.speed = nn.Linear(hidden, hidden, bias=False)
+
+    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> Tuple[Tensor, Tensor]:
+        position = h + 0.3 * torch.tanh(self.speed(c))
+        return position, c + 0.3 * torch.tanh(self.x(x) - self.force(h))
+
+
 class Sru(nn.Module):
     """The simple recurrent unit: every product is of x alone; h is not looked at. hidden == inputs."""
 

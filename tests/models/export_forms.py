@@ -99,6 +99,7 @@ CELLS = {
     "clockwork": (clockwork, 5, 9, 16, 13, 11),
     "sru": (sru, 10, 10, 11, 11, 11),
     "indrnn": (simple(cells.IndRnn), 6, 10, 13, 16, 15),
+    "coupled": (simple(cells.Coupled), 5, 9, 13, 16, 13),
     "selective": (selective, 8, 4, 13, 16, 13),
     "masked_gru": (masked, 5, 7, 16, 16, 16),
     "attention": (lambda i, h: attention(i, h, 5), 3, 6, 13, 14, 13),
