@@ -13,6 +13,8 @@ using Kind = MemberOperand::Kind;
 constexpr size_t kMaxMembers = 10'000;
 // Most nodes that one that follows from the recurrence may need besides it.
 constexpr size_t kMaxReaderNodes = 200;
+// Nodes of a chain that is looked at from more than one place.
+constexpr size_t kShortChain = 16;
 // Most readers of one value that are looked at for going on with it.
 constexpr int kMaxReaders = 64;
 
@@ -469,23 +471,35 @@ void Recurrence::drop_first() {
   folded_ = false;
 }
 
-std::string Recurrence::find(const std::vector<Node*>& chain, size_t period) {
-  // Where what two neighbours depend on is not the beginning yet, if there is such a place.
-  const size_t middle = std::min(std::max((chain.size() - 1) / 2, period), chain.size() - 2);
+// Whether an iteration of the two in the middle reads something else than the other where both read
+// from outside: what it begins with, or a constant where that was folded.
+bool Recurrence::meets_an_end() const {
+  for (const Member& member : members_) {
+    for (size_t i = 0; i < member.operands.size(); ++i) {
+      if (member.operands[i].kind != Kind::outside) continue;
+      const Node *a = member.at(bulk_)->operand(i)->node(),
+                 *b = member.at(bulk_ + 1)->operand(i)->node();
+      if (!a != !b || (a && !same_node(*a, *b))) return true;
+    }
+  }
+  return false;
+}
+
+std::string Recurrence::find_around(const std::vector<Node*>& chain, size_t middle, size_t period) {
+  members_.clear();
+  places_.clear();
+  readers_.clear();
+  order_.clear();
   bulk_ = static_cast<int64_t>(middle);
   add_member(chain[middle], chain[middle + 1]);
   // What these depend on is known again as the same member's.
   for (size_t ago = 1; ago < period && ago <= middle; ++ago)
     put(0, bulk_ - static_cast<int64_t>(ago), chain[middle - ago]);
-  const auto classify_from = [&](size_t begin) -> std::string {
-    for (size_t index = begin; index < members_.size(); ++index) {
-      for (size_t i = 0; i < members_[index].operands.size(); ++i) {
-        if (std::string why = classify(index, i); !why.empty()) return why;
-      }
+  for (size_t index = 0; index < members_.size(); ++index) {
+    for (size_t i = 0; i < members_[index].operands.size(); ++i) {
+      if (std::string why = classify(index, i); !why.empty()) return why;
     }
-    return {};
-  };
-  if (std::string why = classify_from(0); !why.empty()) return why;
+  }
   // Before what follows from it: that is to know all of these.
   extend();
   add_readers();
@@ -494,6 +508,18 @@ std::string Recurrence::find(const std::vector<Node*>& chain, size_t period) {
   if (std::string why = find_order(); !why.empty()) return why;
   find_iterations();
   return {};
+}
+
+std::string Recurrence::find(const std::vector<Node*>& chain, size_t period) {
+  const size_t middle = (chain.size() - 1) / 2;
+  std::string why = find_around(chain, middle, period);
+  if (chain.size() > kShortChain || (why.empty() && !meets_an_end())) return why;
+  // What two neighbours depend on lies an iteration or more before them: in the middle of a short
+  // chain that may be where it begins.
+  for (size_t later = middle + 1; later + 1 < chain.size(); ++later) {
+    if (find_around(chain, later, period).empty() && !meets_an_end()) return {};
+  }
+  return find_around(chain, middle, period);
 }
 
 }  // namespace refrain::passes::internal

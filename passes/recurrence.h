@@ -86,6 +86,8 @@ class Recurrence {
     size_t member;
     int64_t number;
   };
+  std::string find_around(const std::vector<Node*>& chain, size_t middle, size_t period);
+  bool meets_an_end() const;
   const Place* place(const Node* node) const;
   bool free(const Node* node) const { return !taken_.contains(node) && !places_.contains(node); }
   size_t add_member(Node* a, Node* b);
@@ -112,7 +114,7 @@ class Recurrence {
   // For each member, who reads it: member and operand.
   std::vector<std::vector<std::pair<size_t, size_t>>> readers_;
   std::vector<size_t> order_;
-  int64_t bulk_ = 0;  // number of the first of the two iterations in the middle
+  int64_t bulk_ = 0;  // number of the first of the two neighbours that it was found from
   int64_t begin_ = 0, end_ = 0;
   bool folded_ = false;
 };

@@ -214,9 +214,9 @@ class Roller {
     if (period < 2 || effort_ <= 0) return false;
     size_t alike = 0;
     for (size_t i = period; i < nodes.size(); ++i) alike += before[i] + period == i;
-    if (2 * alike < nodes.size() - period) return false;
+    if (4 * alike < 3 * (nodes.size() - period)) return false;
     Recurrence recurrence(taken_);
-    if (recurrence.find(nodes, period).empty() && reads_one_series(recurrence) &&
+    if (recurrence.find(nodes, period).empty() && is_one_series(recurrence) &&
         roll_recurrence(recurrence).empty()) {
       return true;
     }
@@ -225,16 +225,19 @@ class Roller {
   }
 
   // False for what several series with the same weights would make in turn.
-  static bool reads_one_series(const Recurrence& recurrence) {
+  static bool is_one_series(const Recurrence& recurrence) {
     using Kind = internal::MemberOperand::Kind;
-    bool one_back = true, outside = false;
+    bool states = false, one_back = true, outside = false;
     for (const Member& member : recurrence.members()) {
       for (const internal::MemberOperand& operand : member.operands) {
-        if (operand.kind == Kind::member) one_back &= recurrence.delay(member, operand) <= 1;
         outside |= operand.kind == Kind::outside;
+        if (operand.kind != Kind::member) continue;
+        const int64_t delay = recurrence.delay(member, operand);
+        states |= delay > 0;
+        one_back &= delay <= 1;
       }
     }
-    return one_back || !outside;
+    return states && (one_back || !outside);
   }
 
   // With the fewest nodes of the chain an iteration with which most of it is rolled. Returns an
