@@ -14,7 +14,7 @@ dates = training.example("dates")
 
 def case(model):
     source = dates.source_of_case()
-    target = torch.tensor([[dates.START] + dates.encode_target(iso) for iso in ("1969-07-21", "1844-05-24")]).T
+    target = torch.tensor([[dates.START] + dates.encode_target(iso) for iso in ("1969-07-21", "1944-05-24")]).T
     y, a = model(source, target)
     return {"source": source, "target": target}, {"y": y, "a": a}
 

@@ -69,6 +69,12 @@ class Decoder(nn.Module):
         return torch.cat([s, k], 1) @ self.W_y.T + self.b_y, s, a.T
 
 
+def examples():
+    """Pairs for training and for judging; what is judged was not trained, and nothing is judged twice."""
+    unseen = dict.fromkeys(pairs(HELD_OUT, 2))
+    return [pair for pair in pairs(40000, 1) if pair not in unseen], list(unseen)
+
+
 def rows(found):
     return [encode(written) + encode_target(iso) + [END] for written, iso in found]
 
@@ -87,8 +93,8 @@ def step_of(model, memory):
 
 
 def train(model, steps=900):
-    held_out = training.group_by_length(rows(pairs(HELD_OUT, 2)))
-    groups = training.group_by_length(rows(pairs(40000, 1)))
+    seen, unseen = examples()
+    held_out, groups = training.group_by_length(rows(unseen)), training.group_by_length(rows(seen))
     optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, steps)
     start, step = time.time(), 0
@@ -120,7 +126,7 @@ def judge(model, groups):
 
 
 def source_of_case():
-    written = ("the twenty first of july, 1969", "the twenty fourth of may, 1844")
+    written = ("the twenty first of july, 1969", "the twenty fourth of may, 1944")
     return torch.tensor([encode(text) for text in written]).T
 
 
