@@ -54,6 +54,23 @@ def random_image(choice):
     return shapes, " and ".join(say(*shape) for shape in shapes)
 
 
+def images(count, seed, without=()):
+    """[(pixels, caption)] of random images, each only once, and none of those `without`."""
+    choice, found, drawn = random.Random(seed), [], {tuple(pixels) for pixels, _ in without}
+    while len(found) < count:
+        shapes, caption = random_image(choice)
+        pixels = draw(shapes)
+        if tuple(pixels) not in drawn:
+            drawn.add(tuple(pixels))
+            found.append((pixels, caption))
+    return found
+
+
+def held_out():
+    """The images that training does not see."""
+    return images(500, 2)
+
+
 def encode(caption):
     return [WORDS.index(word) for word in caption.split()]
 

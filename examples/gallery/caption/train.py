@@ -2,7 +2,6 @@
 """One to many: a vector, the pixels of a tiny image, becomes the first state of a decoder that writes the caption."""
 
 import pathlib
-import random
 import sys
 import time
 
@@ -12,7 +11,7 @@ from torch import nn
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import decoding
 import training
-from images import END, LENGTH, SIDE, START, WORDS, draw, encode, random_image
+from images import END, LENGTH, SIDE, START, WORDS, encode, held_out, images
 
 EMBEDDED, HIDDEN = 16, 64
 
@@ -58,34 +57,32 @@ class Writer(nn.Module):
         return self.linear(h), [h]
 
 
-def examples(count, seed):
+def tensors(found):
     """Images [count, SIDE*SIDE], captions [LENGTH, count] filled up with the end."""
-    choice = random.Random(seed)
-    found = [random_image(choice) for _ in range(count)]
     captions = [encode(text) for _, text in found]
     captions = [tokens + [END] * (LENGTH - len(tokens)) for tokens in captions]
-    return torch.tensor([draw(shapes) for shapes, _ in found]), torch.tensor(captions).T
+    return torch.tensor([pixels for pixels, _ in found]), torch.tensor(captions).T
 
 
-def train(model, steps=1500):
-    images, captions = examples(20000, 1)
-    seen, said = examples(500, 2)
+def train(model, steps=4000):
+    seen, captions = tensors(images(20000, 1, without=held_out()))
+    unseen, said = tensors(held_out())
     optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, steps)
     start = time.time()
     for step in range(1, steps + 1):
-        rows = torch.randint(len(images), (64,))
+        rows = torch.randint(len(seen), (64,))
         target = captions[:, rows]
         before = torch.cat([torch.full_like(target[:1], START), target[:-1]])
-        loss = nn.functional.cross_entropy(model(images[rows], before).flatten(0, 1), target.flatten())
+        loss = nn.functional.cross_entropy(model(seen[rows], before).flatten(0, 1), target.flatten())
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        if step % 150 == 0:
+        if step % 400 == 0:
             with torch.no_grad():
-                text = greedy(model, seen)
+                text = greedy(model, unseen)
             print(f"step {step}: loss {loss.item():.4f}, {(text == said).all(0).float().mean():.1%} of the captions "
                   f"are right, {time.time() - start:.0f} s", flush=True)
 
@@ -95,7 +92,7 @@ def greedy(model, image):
 
 
 def case(model):
-    image = examples(4, 3)[0]
+    image = tensors(held_out()[:4])[0]
     return {"image": image}, {"text": greedy(model, image)}
 
 
