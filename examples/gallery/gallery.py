@@ -1,7 +1,8 @@
 """What the examples' `show.py` share: running a model, .npy files, pictures. Python's standard library only."""
 
-import ast
+import argparse
 import array
+import ast
 import math
 import os
 import pathlib
@@ -13,6 +14,14 @@ import tempfile
 FOLDER = pathlib.Path(__file__).resolve().parent
 REFRAIN = os.environ.get("REFRAIN", str(FOLDER.parent.parent / "build/frontend/refrain"))
 CODES = {"<f4": "f", "<i8": "q", "|b1": "b"}
+
+
+def parser(description, picture=None):
+    """A script's command line, to which it adds what it takes. With a picture, `-o` says where to draw it."""
+    found = argparse.ArgumentParser(description=description)
+    if picture:
+        found.add_argument("-o", metavar="FILE", default=picture, help="where to draw the picture (default: %(default)s)")
+    return found
 
 
 def flatten(nested):

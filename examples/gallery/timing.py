@@ -6,7 +6,6 @@ Prints a table in Markdown. Takes turns between the two, so that both meet the s
 
 import json
 import subprocess
-import sys
 
 import gallery
 
@@ -44,7 +43,9 @@ def microseconds(name):
 
 
 def main():
-    names = sys.argv[1:] or sorted(path.parent.name for path in gallery.FOLDER.glob("*/train.py"))
+    parser = gallery.parser(__doc__)
+    parser.add_argument("example", nargs="*", default=sorted(path.parent.name for path in gallery.FOLDER.glob("*/train.py")))
+    names = parser.parse_args().example
     print("| example | Refrain, µs | PyTorch 1.13, µs | times faster |")
     print("|---|--:|--:|--:|")
     for name in names:

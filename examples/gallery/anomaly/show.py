@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Finds the injected faults among the readings of 1980 to 1997 and draws anomaly.svg."""
+"""Finds the injected faults among the readings of 1980 to 1997 and draws them."""
 
 import pathlib
 import sys
@@ -19,6 +19,7 @@ def errors(readings):
 
 
 def main():
+    picture = gallery.parser(__doc__, "anomaly.svg").parse_args().o
     clean = errors(data.PPM[:data.TRAINED_MONTHS])[12:]
     deviation = (sum(e * e for e in clean) / len(clean)) ** 0.5
     readings, wrong = data.faulty()
@@ -45,7 +46,7 @@ def main():
     for year, reading, alarm in zip(years, readings, alarms):
         if alarm:
             plot.circle(plot.at_x(year), plot.at_y(reading), 3, gallery.COLOURS[1])
-    plot.write(gallery.FOLDER / "anomaly/anomaly.svg")
+    plot.write(picture)
 
 
 if __name__ == "__main__":

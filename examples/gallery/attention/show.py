@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Draws where the decoder looks while it writes a date, attention.svg: show.py [DATE]."""
+"""Draws where the decoder looks while it writes a date."""
 
 import pathlib
 import sys
@@ -14,7 +14,10 @@ CELL = 18
 
 
 def main():
-    written = sys.argv[1].lower() if len(sys.argv) > 1 else "the twenty first of july, 1969"
+    parser = gallery.parser(__doc__, "attention.svg")
+    parser.add_argument("date", nargs="?", default="the twenty first of july, 1969")
+    arguments = parser.parse_args()
+    written = arguments.date.lower()
     if not written or set(written) - set(SOURCE):
         raise SystemExit("a date of letters, digits, commas and dots")
     source = [[token] for token in encode(written)]
@@ -30,7 +33,7 @@ def main():
         for column, (weight,) in enumerate(zip(*weights[row])):
             if weight > 0.01:
                 picture.rectangle(36 + CELL * column, 28 + CELL * row, CELL - 1, CELL - 1, gallery.COLOURS[0], weight)
-    picture.write(gallery.FOLDER / "attention/attention.svg")
+    picture.write(arguments.o)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Fills in the missing letter, written `_`, of each word: show.py [WORD...]."""
+"""Fills in the missing letter, written `_`, of each word."""
 
 import pathlib
 import sys
@@ -10,7 +10,9 @@ from words import LETTERS
 
 
 def main():
-    for word in sys.argv[1:] or ["netw_rk", "lan_uage", "r_current", "sequen_e", "q_estion", "mem_ry"]:
+    parser = gallery.parser(__doc__)
+    parser.add_argument("word", nargs="*", default=["netw_rk", "lan_uage", "r_current", "sequen_e", "q_estion", "mem_ry"])
+    for word in parser.parse_args().word:
         if word.count("_") != 1 or set(word) - set(LETTERS + "_"):
             raise SystemExit("a word of the letters a to z with one _")
         x = [[26 if letter == "_" else LETTERS.index(letter)] for letter in word]

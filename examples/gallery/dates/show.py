@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes dates as ISO 8601 does, by greedy and by beam search: show.py [DATE...]."""
+"""Writes dates as ISO 8601 does, by greedy and by beam search."""
 
 import pathlib
 import sys
@@ -10,7 +10,9 @@ from dates import SOURCE, decode, encode
 
 
 def main():
-    for written in sys.argv[1:] or ["3 May 1979", "the twenty first of july, 1969", "nov 9th, 1989"]:
+    parser = gallery.parser(__doc__)
+    parser.add_argument("date", nargs="*", default=["3 May 1979", "the twenty first of july, 1969", "nov 9th, 1989"])
+    for written in parser.parse_args().date:
         written = written.lower()
         if not written or set(written) - set(SOURCE):
             raise SystemExit("a date of letters, digits, commas and dots")

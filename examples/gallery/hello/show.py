@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Prints what the network expects after each letter of a text of h, e, l and o: show.py [TEXT]."""
+"""Prints what the network expects after each letter of a text of h, e, l and o."""
 
 import pathlib
 import sys
@@ -11,7 +11,9 @@ LETTERS = "helo"
 
 
 def main():
-    text = sys.argv[1] if len(sys.argv) > 1 else "hell"
+    parser = gallery.parser(__doc__)
+    parser.add_argument("text", nargs="?", default="hell")
+    text = parser.parse_args().text
     if not text or set(text) - set(LETTERS):
         raise SystemExit("a text of the letters h, e, l and o")
     ids = [LETTERS.index(letter) for letter in text]

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""How far back each cell remembers: how much its answer changes if one letter changes a little. Draws memory.svg."""
+"""How far back each cell remembers: how much its answer changes if one letter changes a little."""
 
 import pathlib
 import sys
@@ -14,6 +14,7 @@ TEXT = "Everyone is permitted to copy and distribute verbatim copies of this lic
 
 
 def main():
+    picture = gallery.parser(__doc__, "memory.svg").parse_args().o
     text = [letter for letter in TEXT.lower() if letter in LETTERS][:LENGTH]
     rows = gallery.one_hot([LETTERS.index(letter) for letter in text], len(LETTERS))
     # Sequences in one batch: for each t two, whose input at t is a little larger and a little smaller.
@@ -29,7 +30,7 @@ def main():
         print(f"{name:11}" + " ".join(f"{s:8.1g}" for s in sensitivity[:6]) + "  ..." +
               " ".join(f"{s:8.1g}" for s in sensitivity[-3:]))
         plot.curve(range(1, LENGTH + 1), sensitivity, name)
-    plot.write(gallery.FOLDER / "memory/memory.svg")
+    plot.write(picture)
 
 
 if __name__ == "__main__":

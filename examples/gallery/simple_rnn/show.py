@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Is a word English or German? show.py [WORD...]; also asks the two other forms of the network."""
+"""Is a word English or German? Also asks the two other forms of the network."""
 
 import pathlib
 import sys
@@ -12,8 +12,11 @@ FORMS = ["simple_rnn", "simple_rnn_concat", "simple_rnn_relu"]
 
 
 def main():
+    parser = gallery.parser(__doc__)
+    parser.add_argument("word", nargs="*", default=["understand", "verstehen", "handbook", "handbuch", "winter"])
+    words = parser.parse_args().word
     print(f"{'p(German)':16}" + "".join(f"{name:>20}" for name in FORMS))
-    for word in sys.argv[1:] or ["understand", "verstehen", "handbook", "handbuch", "winter"]:
+    for word in words:
         if set(word) - set(LETTERS):
             raise SystemExit("a word of the letters a to z")
         x = [[row] for row in gallery.one_hot([LETTERS.index(letter) for letter in word], len(LETTERS))]

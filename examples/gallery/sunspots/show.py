@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Forecasts each year from the years before it, judges the forecasts since 1950, draws sunspots.svg."""
+"""Forecasts each year from the years before it, judges the forecasts since 1950, and draws them."""
 
 import pathlib
 import sys
@@ -16,6 +16,7 @@ def rmse(forecasts, actual):
 
 
 def main():
+    picture = gallery.parser(__doc__, "sunspots.svg").parse_args().o
     numbers, first = sunspots.NUMBERS, sunspots.index(FIRST)
     x = [[[n / sunspots.SCALE]] for n in numbers]
     actual = numbers[first:]
@@ -33,7 +34,7 @@ def main():
     plot.curve(years, actual, "observed", 2)
     plot.curve(years, forecasts["LSTM"], "LSTM")
     plot.curve(years, forecasts["naive: as this year"], "naive", 1, "3 3")
-    plot.write(gallery.FOLDER / "sunspots/sunspots.svg")
+    plot.write(picture)
 
 
 if __name__ == "__main__":
