@@ -1,8 +1,7 @@
 #!/usr/bin/python3
-"""Tells the language of each word: show.py [WORD...]. With --confusion, judges the whole network; with --code,
-prints how similar the words are to each other as vectors.
-"""
+"""Tells the language of each word."""
 
+import collections
 import pathlib
 import sys
 
@@ -11,6 +10,7 @@ import gallery
 
 LANGUAGES = ["English", "French", "German", "Spanish", "Italian"]
 ALPHABET = "abcdefghijklmnopqrstuvwxyzàáâäæçèéêëìíîïñòóôöùúûüßœ"
+HELD_OUT = 500  # of each list
 
 
 def encode(word):
@@ -23,17 +23,23 @@ def answers(words):
     return [(gallery.softmax(logits), code) for logits, code in zip(out["y"], out["code"])]
 
 
-def confusion():
-    """Rows: the word's language; columns: the answer. The words are those that training left out."""
+def held_out():
+    """(word, its language's number): words that training leaves out, without those that are in several lists."""
     from words import words
+    lists = [words(language, f"[{ALPHABET}]+") for language in LANGUAGES]
+    count = collections.Counter(word for found in lists for word in found)
+    return [(word, i) for i, found in enumerate(lists) for word in found[:HELD_OUT] if count[word] == 1]
+
+
+def confusion():
+    """Rows: the word's language; columns: the answer."""
     table = [[0] * len(LANGUAGES) for _ in LANGUAGES]
-    for row, language in enumerate(LANGUAGES):
-        groups = {}
-        for word in words(language, f"[{ALPHABET}]+")[:500]:
-            groups.setdefault(len(word), []).append(word)
-        for group in groups.values():
-            for p, _ in answers(group):
-                table[row][gallery.argmax(p)] += 1
+    groups = {}
+    for word, language in held_out():
+        groups.setdefault((len(word), language), []).append(word)
+    for (_, language), group in groups.items():
+        for p, _ in answers(group):
+            table[language][gallery.argmax(p)] += 1
     print(f"{'':10}" + "".join(f"{language:>10}" for language in LANGUAGES))
     for language, row in zip(LANGUAGES, table):
         print(f"{language:10}" + "".join(f"{count:10}" for count in row))
@@ -54,14 +60,19 @@ def similarities(words):
 
 
 def main():
-    words = [word.lower() for word in sys.argv[1:] if not word.startswith("--")]
-    words = words or ["thoroughly", "mademoiselle", "schmetterling", "corazón", "bellissimo"]
+    parser = gallery.parser(__doc__)
+    parser.add_argument("word", nargs="*",
+                        default=["thoroughly", "mademoiselle", "schmetterling", "corazón", "bellissimo"])
+    parser.add_argument("--confusion", action="store_true", help="judge the network by the words that training left out")
+    parser.add_argument("--code", action="store_true", help="how similar the words are to each other as vectors")
+    arguments = parser.parse_args()
+    words = [word.lower() for word in arguments.word]
     strange = set("".join(words)) - set(ALPHABET)
     if strange:
         raise SystemExit(f"letters that the network does not know: {' '.join(sorted(strange))}")
-    if "--confusion" in sys.argv:
+    if arguments.confusion:
         confusion()
-    elif "--code" in sys.argv:
+    elif arguments.code:
         similarities(words)
     else:
         for word in words:

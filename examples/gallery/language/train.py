@@ -9,10 +9,10 @@ from torch import nn
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import training
-from show import ALPHABET, LANGUAGES, encode
+from show import ALPHABET, HELD_OUT, LANGUAGES, encode, held_out
 from words import words
 
-EMBEDDED, HIDDEN, HELD_OUT, COUNT = 16, 48, 500, 30000
+EMBEDDED, HIDDEN, COUNT = 16, 48, 30000
 
 
 class Language(nn.Module):
@@ -28,13 +28,12 @@ class Language(nn.Module):
 
 
 def examples():
-    """(letters..., language): the first HELD_OUT of each language are for judging."""
-    held_out, rows = [], []
+    """(letters..., language), for judging and for training."""
+    rows = []
     for label, language in enumerate(LANGUAGES):
-        found = [encode(word) + [label] for word in words(language, f"[{ALPHABET}]+")[:HELD_OUT + COUNT]]
-        held_out += found[:HELD_OUT]
-        rows += found[HELD_OUT:]
-    return held_out, rows
+        found = words(language, f"[{ALPHABET}]+")[HELD_OUT:HELD_OUT + COUNT]
+        rows += [encode(word) + [label] for word in found]
+    return [encode(word) + [label] for word, label in held_out()], rows
 
 
 def confusion(model, groups):
@@ -48,8 +47,7 @@ def confusion(model, groups):
 
 
 def train(model, epochs=4):
-    held_out, rows = examples()
-    held_out, groups = training.group_by_length(held_out), training.group_by_length(rows)
+    unseen, groups = map(training.group_by_length, examples())
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
     for epoch in range(epochs):
@@ -60,7 +58,7 @@ def train(model, epochs=4):
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
         schedule.step()
-        table = confusion(model, held_out)
+        table = confusion(model, unseen)
         print(f"epoch {epoch + 1}: {table.diag().sum() / table.sum():.1%} of the words never seen are right",
               flush=True)
     print(table)
