@@ -44,8 +44,8 @@ def microseconds(name):
 
 def main():
     parser = gallery.parser(__doc__)
-    parser.add_argument("example", nargs="*", default=sorted(path.parent.name for path in gallery.FOLDER.glob("*/train.py")))
-    names = parser.parse_args().example
+    parser.add_argument("example", nargs="*")
+    names = parser.parse_args().example or sorted(path.parent.name for path in gallery.FOLDER.glob("*/train.py"))
     print("| example | Refrain, µs | PyTorch 1.13, µs | times faster |")
     print("|---|--:|--:|--:|")
     for name in names:

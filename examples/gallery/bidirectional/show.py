@@ -11,7 +11,8 @@ from words import LETTERS
 
 def main():
     parser = gallery.parser(__doc__)
-    parser.add_argument("word", nargs="*", default=["netw_rk", "lan_uage", "r_current", "sequen_e", "q_estion", "mem_ry"])
+    parser.add_argument("word", nargs="*",
+                        default=["wi_dows", "rewrit_ng", "figureh_ad", "vect_r", "membr_ne", "dis_bey"])
     for word in parser.parse_args().word:
         if word.count("_") != 1 or set(word) - set(LETTERS + "_"):
             raise SystemExit("a word of the letters a to z with one _")

@@ -63,7 +63,7 @@ def main():
     parser = gallery.parser(__doc__)
     parser.add_argument("word", nargs="*",
                         default=["thoroughly", "mademoiselle", "schmetterling", "corazón", "bellissimo"])
-    parser.add_argument("--confusion", action="store_true", help="judge the network by the words that training left out")
+    parser.add_argument("--confusion", action="store_true", help="judge the network by words that training left out")
     parser.add_argument("--code", action="store_true", help="how similar the words are to each other as vectors")
     arguments = parser.parse_args()
     words = [word.lower() for word in arguments.word]

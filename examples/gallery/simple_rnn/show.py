@@ -13,7 +13,7 @@ FORMS = ["simple_rnn", "simple_rnn_concat", "simple_rnn_relu"]
 
 def main():
     parser = gallery.parser(__doc__)
-    parser.add_argument("word", nargs="*", default=["understand", "verstehen", "handbook", "handbuch", "winter"])
+    parser.add_argument("word", nargs="*", default=["undertook", "verlierst", "newspaper", "flussbett", "winter"])
     words = parser.parse_args().word
     print(f"{'p(German)':16}" + "".join(f"{name:>20}" for name in FORMS))
     for word in words:
