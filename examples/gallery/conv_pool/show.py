@@ -23,9 +23,10 @@ def main():
     print("              number           filter     maximum: number filter     mean: number filter")
     for at in range(WINDOW - 12, WINDOW, 2):
         pooled = [value * sunspots.SCALE for value in out["pooled"][at // 2][0]]
-        print(f"{sunspots.year(first + at)}, {sunspots.year(first + at + 1) % 100:02}  {numbers[at]:7.1f} {numbers[at + 1]:7.1f}"
-              f"  {turns[at]:7.1f} {turns[at + 1]:7.1f}           {pooled[0]:7.1f}{pooled[1]:7.1f}"
-              f"           {pooled[2]:7.1f}{pooled[3]:7.1f}")
+        year = sunspots.year(first + at)
+        print(f"{year}, {(year + 1) % 100:02}  {numbers[at]:7.1f} {numbers[at + 1]:7.1f}"
+              f"  {turns[at]:7.1f} {turns[at + 1]:7.1f}"
+              f"           {pooled[0]:7.1f}{pooled[1]:7.1f}           {pooled[2]:7.1f}{pooled[3]:7.1f}")
     print(f"{sunspots.year(first + WINDOW)}: forecast {out['y'][0][0] * sunspots.SCALE:.1f}"
           + (f", observed {sunspots.NUMBERS[first + WINDOW]}" if first + WINDOW < len(sunspots.NUMBERS) else ""))
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Convolution and pooling in front of a recurrent network: 32 years in, the year after them out.
 
-The filter (-1, 2, -1) is fixed: it answers to turns, peaks above zero and valleys below. Pairs of years are pooled, once by their maximum and
-once by their mean, so that the recurrence has half the steps.
+The filter (-1, 2, -1) is fixed: it answers to turns, peaks above zero and valleys below. Pairs of years are pooled,
+once by their maximum and once by their mean, so that the recurrence has half the steps.
 """
 
 import pathlib
