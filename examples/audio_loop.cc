@@ -14,12 +14,17 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 
 #include "arguments.h"
 #include "wav.h"
 
 namespace {
+
+constexpr char kUsage[] =
+    "usage: audio_loop MODEL WAV [--overlap N] [--rounds N] [--print 1] [--state IN=OUT]\n"
+    "                            [--value NAME=NUMBER] [--shape NAME=DxDxD]\n";
 
 using Clock = std::chrono::steady_clock;
 
@@ -74,10 +79,14 @@ int listen(const examples::Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && (std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0)) {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
   try {
     const examples::Arguments arguments(argc, argv);
     if (arguments.words.size() != 2) {
-      std::fprintf(stderr, "usage: audio_loop MODEL WAV [OPTIONS], see audio_loop.cc\n");
+      std::fputs(kUsage, stderr);
       return 2;
     }
     return listen(arguments);

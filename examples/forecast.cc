@@ -6,6 +6,7 @@
 //   forecast MODEL SERIES [--ahead N]        # SERIES: a number a line
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <fstream>
 #include <stdexcept>
@@ -13,6 +14,9 @@
 #include "arguments.h"
 
 namespace {
+
+constexpr char kUsage[] =
+    "usage: forecast MODEL SERIES [--ahead N]        # SERIES: a number a line\n";
 
 class Forecaster {
  public:
@@ -78,10 +82,14 @@ int forecast(const examples::Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && (std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0)) {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
   try {
     const examples::Arguments arguments(argc, argv);
     if (arguments.words.size() != 2) {
-      std::fprintf(stderr, "usage: forecast MODEL SERIES [OPTIONS], see forecast.cc\n");
+      std::fputs(kUsage, stderr);
       return 2;
     }
     return forecast(arguments);

@@ -10,6 +10,7 @@
 #include <bit>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <mutex>
 #include <queue>
@@ -19,6 +20,10 @@
 #include "arguments.h"
 
 namespace {
+
+constexpr char kUsage[] =
+    "usage: server MODEL [--streams N] [--steps N] [--period MILLISECONDS] [--batch N]\n"
+    "              [--threads N] [--state IN=OUT] [--value NAME=NUMBER] [--shape NAME=DxDxD]\n";
 
 using Clock = std::chrono::steady_clock;
 
@@ -198,10 +203,14 @@ int demonstrate(const examples::Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && (std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0)) {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
   try {
     const examples::Arguments arguments(argc, argv);
     if (arguments.words.size() != 1) {
-      std::fprintf(stderr, "usage: server MODEL [OPTIONS], see server.cc\n");
+      std::fputs(kUsage, stderr);
       return 2;
     }
     return demonstrate(arguments);
