@@ -73,7 +73,10 @@ def run(name, **inputs):
         for key, value in inputs.items():
             write_npy(f"{folder}/{key}.npy", value)
             command += ["--input", f"{key}={folder}/{key}.npy"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise SystemExit(f"{error}: build the project, or let REFRAIN name the tool") from None
         if done.returncode != 0:
             raise SystemExit(done.stderr.strip())
         return {path.stem: read_npy(path) for path in pathlib.Path(folder, "out").glob("*.npy")}

@@ -17,7 +17,7 @@ def main():
     words = parser.parse_args().word
     print(f"{'p(German)':16}" + "".join(f"{name:>20}" for name in FORMS))
     for word in words:
-        if set(word) - set(LETTERS):
+        if not word or set(word) - set(LETTERS):
             raise SystemExit("a word of the letters a to z")
         x = [[row] for row in gallery.one_hot([LETTERS.index(letter) for letter in word], len(LETTERS))]
         print(f"{word:16}" + "".join(f"{gallery.run(name, x=x)['p'][0][0]:20.7f}" for name in FORMS))

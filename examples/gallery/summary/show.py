@@ -37,7 +37,7 @@ def main():
         judge()
         return
     for log in arguments.log or [held_out()[EXAMPLE][0]]:
-        print(textwrap.fill(log.replace(" .", "."), 100))
+        print(textwrap.fill(" ".join(log.split()).replace(" .", "."), 100))
         print("  ->", headlines([log])[0])
 
 

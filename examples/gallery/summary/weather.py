@@ -144,6 +144,8 @@ def encode(log):
     strange = sorted(set(words) - set(SOURCE))
     if strange:
         raise SystemExit(f"words that the network does not know: {' '.join(strange)}")
+    if not words:
+        raise SystemExit("a log has sentences")
     return [SOURCE.index(word) for word in words]
 
 
