@@ -1,5 +1,5 @@
 // Messages, word for word.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "support/equations.h"
 
@@ -7,6 +7,7 @@ namespace refrain {
 namespace {
 
 using testing::equations_error;
+using ::testing::HasSubstr;
 using testing::named;
 
 const std::string kHead = "weights uniform(seed = 1)\nconst H = 64\ninput x: f32[T, B, 28]\n";
@@ -72,7 +73,7 @@ TEST(EquationsErrors, OpenShapes) {
   EXPECT_EQ(equations_error(in_cell("  h = tanh(W·[h, x])\n  O: y = W_y·h\n")),
             R"(test.rfn:6:10: error: the shape of 'W_y' does not follow from the equations: [?, 64]
   6 |   O: y = W_y·h
-    |          ^^^ declare it: param W_y: f32[...])");
+    |          ^^^ declare it: param W_y: f32[n, 64]; a weights file would say it, too)");
   EXPECT_EQ(equations_error(kHead + "output y = scan lstm over x\n"),
             R"(test.rfn:4:17: error: the size of state 'h' is not known
   4 | output y = scan lstm over x
@@ -122,7 +123,85 @@ TEST(EquationsErrors, States) {
   EXPECT_EQ(equations_error(in_cell("  h = tanh(W·x)\n  h = h + 1\n")),
             R"(test.rfn:6:3: error: 'h' has two equations
   6 |   h = h + 1
-    |   ^ a state has one, which gives its next value)");
+    |   ^ a state has one, which gives its next value: call what comes before otherwise)");
+}
+
+// A number takes the type of what is beside it, if that has it.
+TEST(EquationsErrors, NumbersBesideWholeNumbers) {
+  const std::string head = "input x: i64[T, B]\ninput b: bool[T, B]\n";
+  EXPECT_EQ(equations_error(head + "output y = 1/(1 + 0.5*indices(x))\n"),
+            R"(test.rfn:3:19: error: a fraction beside whole numbers
+  3 | output y = 1/(1 + 0.5*indices(x))
+    |                   ^^^ real(...) makes numbers of them that may have fractions)");
+  for (const char* expression : {"x + 0.5", "x^0.5", "x > 1.5", "where(x > 1, 0.5, x)",
+                                 "where(x > 1, x, 0.5)", "clip(x, 0.5, 2)", "clip(x, 0, 2.5)",
+                                 "max(x, 0.5)", "mod(0.5, x)", "[x, 0.5]", "sequence(0.5, x)"}) {
+    EXPECT_THAT(equations_error(head + "output y = " + expression + "\n"),
+                HasSubstr("a fraction beside whole numbers"))
+        << expression;
+  }
+  EXPECT_THAT(equations_error(head + "output y = b*2\n"),
+              HasSubstr("a number beside truth values"));
+  EXPECT_THAT(equations_error(head + "output y = mean(x, over = time)\n"),
+              HasSubstr("the mean of whole numbers or truth values"));
+  EXPECT_EQ(equations_error("input m: bool[T, B]\ninput x: f32[T, B]\noutput y = m*x\n"),
+            R"(test.rfn:3:12: error: types do not fit in 'm * x': bool and f32
+  3 | output y = m*x
+    |            ^^^ real(...) makes f32 of bool)");
+  EXPECT_THAT(equations_error("input x: f32[T, B]\noutput y = where(x, 1, 0)\n"),
+              HasSubstr("the condition of 'where' is f32"));
+}
+
+// What is outside of a cell is no parameter of it.
+TEST(EquationsErrors, NamesThatCellsDoNotSee) {
+  EXPECT_EQ(equations_error("weights uniform(seed = 1)\ninput x: f32[T, B, 8]\nk = 100\n"
+                            "cell c(x, h[8]):\n  h = x + k\noutput y = scan c over x\n"),
+            R"(test.rfn:5:11: error: 'k' is a value outside of the cell
+  5 |   h = x + k
+    |           ^ a cell sees it if it is given: cell c(...) given k, and where it is used: given k)");
+  EXPECT_EQ(equations_error("weights uniform(seed = 1)\ninput x: f32[T, B, 8]\nH = 8\n"
+                            "cell c(x, h[H]):\n  h = tanh(W·x)\noutput y = scan c over x\n"),
+            R"(test.rfn:4:11: error: the size 'H' of state 'h' is a value
+  4 | cell c(x, h[H]):
+    |           ^ expected a constant: const H = ...)");
+  // One that comes later is another thing.
+  EXPECT_EQ(equations_error("weights uniform(seed = 1)\ninput x: f32[T, B, 8]\n"
+                            "cell c(x, h[8]):\n  h = tanh(W·x + b)\n"
+                            "b = scan c over x\noutput y = scan c over b\n"),
+            "no error");
+  EXPECT_THAT(equations_error(in_cell("  h = tanh(W^T·x)\n")),
+              HasSubstr("the transpose of a matrix is transpose(...)"));
+  EXPECT_THAT(equations_error(kHead + "cell c(x, h[-3]):\n  h = W·x\noutput y = scan c over x\n"),
+              HasSubstr("test.rfn:4:13: error: a size that is no whole number from 1"));
+}
+
+TEST(EquationsErrors, NamesBeforeTheirLines) {
+  EXPECT_EQ(equations_error("const J = K + 1\nconst K = 3\ninput x: f32[T, B]\noutput x\n"),
+            R"(test.rfn:1:11: error: 'K' is used before line 2, which defines it
+  1 | const J = K + 1
+    |           ^)");
+  EXPECT_THAT(equations_error("input x: f32[T, B]\nx = 3\noutput x\n"),
+              HasSubstr("test.rfn:2:1: error: 'x' is there already, since line 1"));
+  EXPECT_EQ(equations_error("input x: f32[T, B, 8]\ncell c(x, h[8]):\n  h = x\noutput y = c(x)\n"),
+            R"(test.rfn:4:12: error: 'c' is a cell, and no function
+  4 | output y = c(x)
+    |            ^ expected: NAME = scan c over ...)");
+}
+
+// No further messages about what a bad file would have held.
+TEST(EquationsErrors, AWeightsFileThatIsNotThere) {
+  const std::string error = equations_error(
+      "weights \"none.npz\"\ninput x: f32[T, B, 8]\nparam V: f32[3, 8]\ncell c(x, h[K]):\n"
+      "  h = W·[h, x]\n  O: U·h\nz = V·x\ny = scan c over x\noutput q = linear(y, 3)\n");
+  EXPECT_THAT(error, HasSubstr("test.rfn:1:9: error: "));
+  EXPECT_EQ(error.find("error", error.find("error") + 1), std::string::npos) << error;
+}
+
+TEST(EquationsErrors, LinesThatEndAsOnWindows) {
+  EXPECT_EQ(equations_error("input x: f32[T, B]\r\noutput y = sigmod(x)\r\n"),
+            R"(test.rfn:2:12: error: unknown function 'sigmod'
+  2 | output y = sigmod(x)
+    |            ^^^^^^ did you mean 'sigmoid'?)");
 }
 
 TEST(EquationsErrors, Syntax) {

@@ -39,6 +39,30 @@ void Algebra::misfit(const Tensored& a, const Tensored& b, const std::string& wh
                   describe_features(b));
 }
 
+void Algebra::require_same_type(const Tensored& a, const Tensored& b, const std::string& what,
+                                Range range) {
+  const ElementType x = a.element(), y = b.element();
+  if (x == y) return;
+  std::string note;
+  if (is_float(x) != is_float(y)) {
+    note = "real(...) makes " + std::string(name(is_float(x) ? x : y)) + " of " +
+           std::string(name(is_float(x) ? y : x));
+  }
+  fail(range,
+       "types do not fit in " + what + ": " + std::string(name(x)) + " and " + std::string(name(y)),
+       note);
+}
+
+Tensored Algebra::beside(const Tensored& x, double value, Range range) {
+  const ElementType type = x.element();
+  const bool boolean = type == ElementType::boolean;
+  if (boolean ? value != 0 && value != 1 : is_integer(type) && value != std::floor(value)) {
+    fail(range, boolean ? "a number beside truth values" : "a fraction beside whole numbers",
+         "real(...) makes numbers of them that may have fractions");
+  }
+  return scalar(type, value);
+}
+
 Value* Algebra::unsqueezed(Value* x, const std::vector<int64_t>& axes) {
   return axes.empty() ? x : builder_.op(Op::unsqueeze, {x, builder_.ints(axes)});
 }
@@ -69,10 +93,7 @@ Tensored Algebra::unary(Op op, const Tensored& x, std::vector<Attribute> attribu
 Tensored Algebra::elementwise(Op op, const Tensored& a, const Tensored& b, const std::string& what,
                               Range range) {
   if (!broadcastable(a.features(), b.features())) misfit(a, b, what, range);
-  if (a.element() != b.element()) {
-    fail(range, "types do not fit in " + what + ": " + std::string(name(a.element())) + " and " +
-                    std::string(name(b.element())));
-  }
+  require_same_type(a, b, what, range);
   const bool time = a.time || b.time, batch = a.batch || b.batch;
   const size_t rank = std::max(a.rank(), b.rank());
   Value* const left = aligned(a, time, batch, rank);
@@ -86,6 +107,11 @@ Tensored Algebra::where(const Tensored& condition, const Tensored& a, const Tens
   if (!broadcastable(condition.features(), b.features())) misfit(condition, b, "'where'", range);
   const bool time = condition.time || a.time || b.time,
              batch = condition.batch || a.batch || b.batch;
+  if (condition.element() != ElementType::boolean) {
+    fail(range, "the condition of 'where' is " + std::string(name(condition.element())),
+         "expected truth values, a comparison for example");
+  }
+  require_same_type(a, b, "'where'", range);
   const size_t rank = std::max({condition.rank(), a.rank(), b.rank()});
   Value* const c = aligned(condition, time, batch, rank);
   Value* const x = aligned(a, time, batch, rank);
@@ -98,10 +124,7 @@ Tensored Algebra::product_by_transpose(const Tensored& transposed, const Tensore
 
 Tensored Algebra::product(const Tensored& a, const Tensored& b, const std::string& a_name,
                           const std::string& b_name, Range range) {
-  if (a.element() != b.element()) {
-    fail(range, "types do not fit in the product: " + std::string(name(a.element())) + " and " +
-                    std::string(name(b.element())));
-  }
+  require_same_type(a, b, "the product", range);
   const size_t ra = a.rank(), rb = b.rank();
   const auto scalar = [](size_t rank) { return rank == 0; };
   if (scalar(ra) || scalar(rb)) {
@@ -238,11 +261,7 @@ Tensored Algebra::concat(std::vector<Tensored> parts, Range range) {
   Tensored like = parts[0];
   for (const Tensored& part : parts) {
     if (part.rank() != parts[0].rank()) misfit(parts[0], part, "the concatenation", range);
-    if (part.element() != parts[0].element()) {
-      fail(range,
-           "types do not fit in the concatenation: " + std::string(name(parts[0].element())) +
-               " and " + std::string(name(part.element())));
-    }
+    require_same_type(parts[0], part, "the concatenation", range);
     for (size_t i = 0; i + 1 < part.rank(); ++i) {
       if (provably_different(part.features()[i], parts[0].features()[i])) {
         misfit(parts[0], part, "the concatenation", range);
@@ -314,10 +333,7 @@ Tensored Algebra::join(const std::vector<Tensored>& parts, Range range) {
       if (provably_different(part.features()[i], parts[0].features()[i]))
         misfit(parts[0], part, "the sequence", range);
     }
-    if (part.element() != like.element()) {
-      fail(range, "types do not fit in the sequence: " + std::string(name(parts[0].element())) +
-                      " and " + std::string(name(part.element())));
-    }
+    require_same_type(parts[0], part, "the sequence", range);
     if (part.batch && !like.batch) like = part;
   }
   std::vector<Value*> values;

@@ -38,6 +38,8 @@ class Algebra {
   int64_t batch_axis(const Tensored& x) const { return x.time && !batch_first_ ? 1 : 0; }
 
   Tensored scalar(ElementType type, double value) { return {builder_.scalar(type, value)}; }
+  // A number of the text, as the type of the tensor beside it.
+  Tensored beside(const Tensored& x, double value, Range range);
 
   Tensored unary(Op op, const Tensored& x, std::vector<Attribute> attributes = {});
   // `what` is the operator or function in messages.
@@ -85,6 +87,8 @@ class Algebra {
   Value* aligned(const Tensored& x, bool time, bool batch, size_t rank);
   int64_t reduced_axis(const Tensored& x, bool over_time, const char* what, Range range);
   Value* unsqueezed(Value* x, const std::vector<int64_t>& axes);
+  static void require_same_type(const Tensored& a, const Tensored& b, const std::string& what,
+                                Range range);
   [[noreturn]] void misfit(const Tensored& a, const Tensored& b, const std::string& what,
                            Range range);
 

@@ -38,7 +38,7 @@ class CellRun {
   ScanResults run() {
     check();
     shapes_ = infer_shapes(
-        {context_, use_, inputs_, feedback_ != nullptr, declared_, targets_, constants_});
+        {context_, use_, inputs_, feedback_ != nullptr, declared_, targets_, constants_, outer_});
     build_body();
     return add_scan();
   }
@@ -319,7 +319,9 @@ class CellRun {
       }
       if (!assigned_.insert(target).second) {
         fail(equation.targets[0].range, "'" + target + "' has two equations",
-             state == cell_.states.end() ? "" : "a state has one, which gives its next value");
+             state == cell_.states.end() ? "call the second value otherwise"
+                                         : "a state has one, which gives its next value: call what "
+                                           "comes before otherwise");
       }
       const bool fixed = body.names.contains(target) && state == cell_.states.end();
       if (fixed) {

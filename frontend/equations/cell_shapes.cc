@@ -1,6 +1,7 @@
 #include "frontend/equations/cell_shapes.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "frontend/equations/infer.h"
 
@@ -32,6 +33,14 @@ std::string open_shape(const Extents& extents, const std::optional<Features>& fe
     text += (i > 0 ? ", " : "") + (value ? std::to_string(*value) : "?");
   }
   return text + "]";
+}
+
+// For a declaration, with what is known of it.
+std::string declared_shape(const Extents& extents, const CellInference::Parameter& parameter) {
+  if (!parameter.features) return "[...]";
+  std::string text = open_shape(extents, parameter.features);
+  std::ranges::replace(text, '?', 'n');
+  return text;
 }
 
 bool is_function(const std::string& name) {
@@ -138,6 +147,10 @@ CellShapes infer_shapes(const CellUseContext& in) {
     Features features;
     if (cell.states[i].size) {
       for (const ExpressionPtr& size : *cell.states[i].size) {
+        const auto number = inference.number(*size);
+        if (number && (*number < 1 || *number != std::floor(*number))) {
+          fail(size->range, "a size that is no whole number from 1");
+        }
         features.push_back(inference.extent(*size));
       }
     } else if (!inputs.initial.empty()) {
@@ -176,11 +189,18 @@ CellShapes infer_shapes(const CellUseContext& in) {
     return context.parameters.shape(request.names, request.parts);
   });
   inference.run();
+  if (context.parameters.poisoned()) throw Poisoned{};  // what it would have said is missing
 
   for (size_t i = 0; i < states.size(); ++i) {
     const auto shape = known(extents, states[i]);
     if (!shape) {
       const std::string& name = cell.states[i].name.text;
+      for (const std::string& size : sizes) {
+        if (!in.outer.computes(size, cell.range) || extents.value(inference.size(size))) continue;
+        fail(cell.states[i].name.range,
+             "the size '" + size + "' of state '" + name + "' is a value",
+             "expected a constant: const " + size + " = ...");
+      }
       fail(use.range, "the size of state '" + name + "' is not known",
            sizes.empty() ? "write it in the cell's first line: " + name + "[64]"
                          : "write it here: " + cell.name.text + "(64)");
@@ -191,6 +211,18 @@ CellShapes infer_shapes(const CellUseContext& in) {
     if (const auto shape = known(extents, features)) shapes.parameters[name] = *shape;
   }
   for (const auto& [name, parameter] : inference.parameters()) {
+    if (name != "T" || !inference.exponents().contains(name)) continue;
+    fail(parameter.first_use, "an exponent that is a parameter",
+         "the transpose of a matrix is transpose(...)");
+  }
+  for (const auto& [name, parameter] : inference.parameters()) {
+    if (!use.built_in && in.outer.computes(name, cell.range) && !in.declared.contains(name)) {
+      context.add({parameter.first_use, "'" + name + "' is a value outside of the cell",
+                   "a cell sees it if it is given: cell " + cell.name.text + "(...) given " + name +
+                       ", and where it is used: given " + name});
+      failed = true;
+      continue;
+    }
     const auto shape = parameter.features ? known(extents, *parameter.features) : std::nullopt;
     if (shape) {
       shapes.parameters[name] = *shape;
@@ -198,7 +230,8 @@ CellShapes infer_shapes(const CellUseContext& in) {
       context.add({parameter.first_use,
                    "the shape of '" + name + "' does not follow from the equations: " +
                        open_shape(extents, parameter.features),
-                   "declare it: param " + name + ": f32[...]"});
+                   "declare it: param " + name + ": f32" + declared_shape(extents, parameter) +
+                       "; a weights file would say it, too"});
       failed = true;
     }
   }

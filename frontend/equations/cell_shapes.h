@@ -40,6 +40,7 @@ struct CellUseContext {
   const std::map<std::string, Declared>& declared;
   const std::set<std::string>& targets;             // of all equations
   const std::map<std::string, Operand>& constants;  // that the cell sees
+  const Evaluator& outer;
 };
 
 // Throws Failure, or Poisoned with everything that is open in the context.

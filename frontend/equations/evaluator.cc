@@ -105,21 +105,34 @@ Operand Evaluator::evaluate_unchecked(const Expression& expression) {
   fail(expression.range, "an expression of unknown kind");
 }
 
-Operand Evaluator::concat(const Expression& expression) {
+std::vector<Tensored> Evaluator::side_by_side(const std::vector<const Expression*>& expressions) {
   std::vector<Operand> operands;
-  std::optional<ElementType> element;  // numbers take the type of a tensor beside them
-  for (const ExpressionPtr& part : expression.operands) {
-    operands.push_back(evaluate(*part));
-    if (const auto* tensored = std::get_if<Tensored>(&operands.back()); tensored && !element)
-      element = tensored->element();
-  }
-  std::vector<Tensored> parts;
+  for (const Expression* part : expressions) operands.push_back(evaluate(*part));
+  return side_by_side(operands, expressions);
+}
+
+std::vector<Tensored> Evaluator::side_by_side(const std::vector<Operand>& operands,
+                                              const std::vector<const Expression*>& expressions) {
+  std::vector<Tensored> parts(operands.size());
+  const Tensored* like = nullptr;
   for (size_t i = 0; i < operands.size(); ++i) {
-    const auto* value = std::get_if<double>(&operands[i]);
-    parts.push_back(value && element ? algebra_.scalar(*element, *value)
-                                     : tensor(operands[i], expression.operands[i]->range));
+    if (std::holds_alternative<double>(operands[i])) continue;
+    parts[i] = tensor(operands[i], expressions[i]->range);
+    if (!like) like = &parts[i];
   }
-  return algebra_.concat(std::move(parts), expression.range);
+  for (size_t i = 0; i < operands.size(); ++i) {
+    if (const auto* value = std::get_if<double>(&operands[i])) {
+      parts[i] = like ? algebra_.beside(*like, *value, expressions[i]->range)
+                      : algebra_.scalar(context_.real, *value);
+    }
+  }
+  return parts;
+}
+
+Operand Evaluator::concat(const Expression& expression) {
+  std::vector<const Expression*> parts;
+  for (const ExpressionPtr& part : expression.operands) parts.push_back(part.get());
+  return algebra_.concat(side_by_side(parts), expression.range);
 }
 
 Operand Evaluator::binary(const Expression& expression) {
@@ -131,21 +144,10 @@ Operand Evaluator::binary(const Expression& expression) {
     if (comparison(op)) return compare(op, *x, *y);
     return arithmetic(op, *x, *y, expression.range);
   }
-  // A number takes the type of the tensor beside it.
-  const auto scalar = [&](double value, const Tensored& beside) {
-    return algebra_.scalar(beside.element(), value);
-  };
-  Tensored u, v;
-  if (x) {
-    v = tensor(b, right.range);
-    u = scalar(*x, v);
-  } else {
-    u = tensor(a, left.range);
-    v = y ? scalar(*y, u) : tensor(b, right.range);
-  }
+  const std::vector<Tensored> sides = side_by_side({a, b}, {&left, &right});
   const std::string what = "'" + (name_of(left).empty() ? "" : name_of(left) + " ") + op +
                            (name_of(right).empty() ? "" : " " + name_of(right)) + "'";
-  return algebra_.elementwise(op_of(op), u, v, what, expression.range);
+  return algebra_.elementwise(op_of(op), sides[0], sides[1], what, expression.range);
 }
 
 Operand Evaluator::product(const Expression& expression) {

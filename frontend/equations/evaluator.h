@@ -16,8 +16,11 @@ namespace refrain::equations {
 // loading.
 using Operand = std::variant<Tensored, Weight, double, bool, std::vector<double>, std::string>;
 
-// Thrown where a name is used whose definition has failed: there is nothing more to say.
-struct Poisoned {};
+// Where something stands in the text.
+struct Place {
+  uint32_t offset;
+  size_t line;
+};
 
 // What all of a model shares while it is loaded.
 struct Context {
@@ -26,6 +29,7 @@ struct Context {
   bool batch_first = false;
   bool single = false;  // no input has a batch axis: the graph's are a batch of one
   std::map<std::string, Operand> constants = {};
+  std::map<std::string, Place> definitions = {};  // of the model's names
   std::vector<Problem> problems = {};
   size_t work = 0;  // bytes of cells' text that were lowered
 
@@ -50,6 +54,10 @@ class Evaluator {
   Operand evaluate(const Expression& expression);
   Tensored tensor(const Expression& expression);
   Tensored tensor(const Operand& operand, Range range);
+  // Tensors that are put beside each other; numbers take the type of the tensors.
+  std::vector<Tensored> side_by_side(const std::vector<const Expression*>& expressions);
+  std::vector<Tensored> side_by_side(const std::vector<Operand>& operands,
+                                     const std::vector<const Expression*>& expressions);
   double number(const Expression& expression);
   // An integer within bounds.
   int64_t integer(const Expression& expression, int64_t least, int64_t most);
@@ -65,6 +73,9 @@ class Evaluator {
   // The prefix for a function without one.
   virtual std::string function_prefix(const std::string& function) = 0;
   virtual std::string name_suffix() const { return {}; }
+  // Whether a value of the model, no parameter, has this name, and stands before `place`.
+  virtual bool computes(const std::string&, Range) const { return false; }
+  virtual bool is_cell(const std::string&) const { return false; }
 
   static constexpr int64_t kMaxExtent = (int64_t{1} << 31) - 1;
 

@@ -63,14 +63,17 @@ ExpressionPtr ExpressionParser::term() {
   return left;
 }
 
-ExpressionPtr ExpressionParser::factor() {
-  if (!at("-")) return product();
+ExpressionPtr ExpressionParser::negated(ExpressionPtr (ExpressionParser::*operand_of)()) {
   const Nesting nesting(*this, peek().range);
   const Range begin = take().range;
-  ExpressionPtr operand = factor();
+  ExpressionPtr operand = (this->*operand_of)();
   ExpressionPtr result = make(Kind::negate, join(begin, operand->range));
   result->operands.push_back(std::move(operand));
   return checked(std::move(result));
+}
+
+ExpressionPtr ExpressionParser::factor() {
+  return at("-") ? negated(&ExpressionParser::factor) : product();
 }
 
 ExpressionPtr ExpressionParser::product() {
@@ -87,7 +90,11 @@ ExpressionPtr ExpressionParser::power() {
   if (!at("^")) return left;
   const Nesting nesting(*this, peek().range);
   const Token token = take();
-  return binary(std::move(left), token, factor());
+  return binary(std::move(left), token, exponent());
+}
+
+ExpressionPtr ExpressionParser::exponent() {
+  return at("-") ? negated(&ExpressionParser::exponent) : power();
 }
 
 ExpressionPtr ExpressionParser::postfix() {

@@ -80,9 +80,11 @@ class ExpressionParser {
   ExpressionPtr binary(ExpressionPtr left, const Token& token, ExpressionPtr right);
   ExpressionPtr sum();
   ExpressionPtr term();
+  ExpressionPtr negated(ExpressionPtr (ExpressionParser::*operand_of)());
   ExpressionPtr factor();
   ExpressionPtr product();
   ExpressionPtr power();
+  ExpressionPtr exponent();
   ExpressionPtr postfix();
   ExpressionPtr primary();
   ExpressionPtr number();

@@ -7,11 +7,19 @@
 namespace refrain::equations {
 namespace {
 
-Function unary(Op op) {
-  return [op](Call& call) -> Operand {
-    const Tensored x = call.tensor("x");
+// `of_number`: what a number becomes, for constants; otherwise it is a tensor.
+Function unary(Op op, double (*of_number)(double) = nullptr) {
+  return [op, of_number](Call& call) -> Operand {
+    const Expression& expression = call.required("x");
     call.finish();
-    return call.algebra.unary(op, x);
+    const Operand x = call.evaluator.evaluate(expression);
+    const auto* number = std::get_if<double>(&x);
+    if (number && of_number) {
+      const double result = of_number(*number);
+      if (!std::isfinite(result)) fail(call.range(), "this number is out of range");
+      return result;
+    }
+    return call.algebra.unary(op, call.evaluator.tensor(x, expression.range));
   };
 }
 
@@ -46,21 +54,14 @@ Operand silu(Call& call) {
 
 // Of two tensors or numbers.
 Operand binary(Call& call, Op op, double (*of_numbers)(double, double)) {
-  const Operand left = call.evaluator.evaluate(call.required("a"));
-  const Expression& second = call.required("b");
-  const Operand right = call.evaluator.evaluate(second);
+  const Expression &first = call.required("a"), &second = call.required("b");
   call.finish();
+  const Operand left = call.evaluator.evaluate(first), right = call.evaluator.evaluate(second);
   const auto *x = std::get_if<double>(&left), *y = std::get_if<double>(&right);
   if (x && y) return of_numbers(*x, *y);
-  Tensored a, b;
-  if (x) {
-    b = call.evaluator.tensor(right, second.range);
-    a = call.scalar(b, *x);
-  } else {
-    a = call.evaluator.tensor(left, call.range());
-    b = y ? call.scalar(a, *y) : call.evaluator.tensor(right, second.range);
-  }
-  return call.algebra.elementwise(op, a, b, "'" + call.expression.text + "'", call.range());
+  const std::vector<Tensored> sides = call.evaluator.side_by_side({left, right}, {&first, &second});
+  return call.algebra.elementwise(op, sides[0], sides[1], "'" + call.expression.text + "'",
+                                  call.range());
 }
 
 // max and min: of two tensors, or a reduction.
@@ -97,6 +98,10 @@ Function reduction(Op op) {
     const Tensored x = call.tensor("x");
     const bool over_time = call.over_time();
     call.finish();
+    if (op == Op::reduce_mean && !is_float(x.element())) {
+      fail(call.range(), "the mean of whole numbers or truth values",
+           "real(...) makes numbers of them that may have fractions");
+    }
     return call.algebra.reduce(op, x, over_time, call.range());
   };
 }
@@ -119,28 +124,21 @@ Operand arg_max(Call& call) {
 
 Operand clip(Call& call) {
   Tensored x = call.tensor("x");
-  const double low = call.evaluator.number(call.required("low"));
-  const double high = call.evaluator.number(call.required("high"));
+  const Expression &low = call.required("low"), &high = call.required("high");
   call.finish();
-  x = call.algebra.elementwise(Op::max, x, call.scalar(x, low), "clip", call.range());
-  return call.algebra.elementwise(Op::min, x, call.scalar(x, high), "clip", call.range());
+  const auto bound = [&](const Expression& limit) {
+    return call.algebra.beside(x, call.evaluator.number(limit), limit.range);
+  };
+  x = call.algebra.elementwise(Op::max, x, bound(low), "clip", call.range());
+  return call.algebra.elementwise(Op::min, x, bound(high), "clip", call.range());
 }
 
 Operand where(Call& call) {
   const Tensored condition = call.tensor("condition");
   const Expression &first = call.required("a"), &second = call.required("b");
   call.finish();
-  const Operand left = call.evaluator.evaluate(first), right = call.evaluator.evaluate(second);
-  const auto *x = std::get_if<double>(&left), *y = std::get_if<double>(&right);
-  Tensored a, b;
-  if (x && !y) {
-    b = call.evaluator.tensor(right, second.range);
-    a = call.scalar(b, *x);
-  } else {
-    a = call.evaluator.tensor(left, first.range);
-    b = y ? call.scalar(a, *y) : call.evaluator.tensor(right, second.range);
-  }
-  return call.algebra.where(condition, a, b, call.range());
+  const std::vector<Tensored> sides = call.evaluator.side_by_side({&first, &second});
+  return call.algebra.where(condition, sides[0], sides[1], call.range());
 }
 
 Operand outer(Call& call) {
@@ -253,17 +251,17 @@ const std::map<std::string, Function>& functions() {
         {"σ", unary(Op::sigmoid)},
         {"tanh", unary(Op::tanh)},
         {"relu", unary(Op::relu)},
-        {"exp", unary(Op::exp)},
-        {"log", unary(Op::log)},
-        {"sqrt", unary(Op::sqrt)},
-        {"abs", unary(Op::abs)},
+        {"exp", unary(Op::exp, std::exp)},
+        {"log", unary(Op::log, std::log)},
+        {"sqrt", unary(Op::sqrt, std::sqrt)},
+        {"abs", unary(Op::abs, std::abs)},
         {"sign", unary(Op::sign)},
         {"erf", unary(Op::erf)},
-        {"sin", unary(Op::sin)},
-        {"cos", unary(Op::cos)},
-        {"floor", unary(Op::floor)},
-        {"ceil", unary(Op::ceil)},
-        {"round", unary(Op::round)},
+        {"sin", unary(Op::sin, std::sin)},
+        {"cos", unary(Op::cos, std::cos)},
+        {"floor", unary(Op::floor, std::floor)},
+        {"ceil", unary(Op::ceil, std::ceil)},
+        {"round", unary(Op::round, std::nearbyint)},
         {"softplus", unary(Op::softplus)},
         {"softsign", unary(Op::softsign)},
         {"gelu", unary(Op::gelu)},
@@ -311,6 +309,10 @@ const std::vector<std::string>& function_names() {
 Operand call_function(Evaluator& evaluator, const Expression& expression) {
   const auto at = functions().find(expression.text);
   if (at == functions().end()) {
+    if (evaluator.is_cell(expression.text)) {
+      fail(expression.operator_range, "'" + expression.text + "' is a cell, and no function",
+           "expected: NAME = scan " + expression.text + " over ...");
+    }
     fail(expression.operator_range, "unknown function '" + expression.text + "'",
          suggestion(expression.text, function_names()));
   }

@@ -22,11 +22,10 @@ Operand reverse(Call& call) {
 
 // What is given one after the other; what has no time is one step.
 Operand sequence(Call& call) {
-  std::vector<Tensored> parts = {call.tensor("first")};
-  while (const Expression* next = call.optional("next"))
-    parts.push_back(call.evaluator.tensor(*next));
+  std::vector<const Expression*> parts = {&call.required("first")};
+  while (const Expression* next = call.optional("next")) parts.push_back(next);
   call.finish();
-  return call.algebra.join(parts, call.range());
+  return call.algebra.join(call.evaluator.side_by_side(parts), call.range());
 }
 
 Operand indices(Call& call) {

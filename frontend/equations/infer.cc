@@ -203,6 +203,7 @@ Abstract CellInference::evaluate(const Expression& expression) {
     case Kind::negate:
       return evaluate(*expression.operands[0]);
     case Kind::binary:
+      if (expression.text == "^") exponents_.insert(expression.operands[1]->text);
       return expression.text == "·" ? product(*expression.operands[0], *expression.operands[1])
                                     : elementwise(*expression.operands[0], *expression.operands[1]);
     case Kind::concat:

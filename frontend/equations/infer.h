@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "frontend/equations/syntax.h"
 
@@ -69,8 +70,13 @@ class CellInference {
 
   // By name, in the order of their first uses.
   const std::vector<std::pair<std::string, Parameter>>& parameters() const { return parameters_; }
+  // Names that are exponents somewhere.
+  const std::set<std::string>& exponents() const { return exponents_; }
   // An extent from an expression of constants and sizes; fresh where a size is not known.
   Extents::Id extent(const Expression& expression);
+  Extents::Id size(const std::string& name) const { return sizes_.at(name); }
+  // Of constants alone.
+  std::optional<double> number(const Expression& expression) const;
 
  private:
   Abstract evaluate(const Expression& expression);
@@ -83,7 +89,6 @@ class CellInference {
   static bool elementwise_call(const Expression& expression);
   Parameter* open_parameter(const Expression& expression);
   Parameter& parameter(const std::string& name, Range use);
-  std::optional<double> number(const Expression& expression) const;
   Abstract scalar() const { return {Features{}, false}; }
 
   const Cell& cell_;
@@ -94,6 +99,7 @@ class CellInference {
   std::function<std::optional<std::vector<int64_t>>(const std::string&)> known_;
   std::vector<std::pair<std::string, Parameter>> parameters_;
   std::map<std::string, size_t> index_;
+  std::set<std::string> exponents_;
   size_t known_count_ = 0;  // shapes known after the last pass
 };
 

@@ -222,7 +222,10 @@ class Tokenizer {
         std::string_view("()[],:=+-*/^<>").find(static_cast<char>(code)) != std::string_view::npos)
       text = text_.substr(begin, 1);
     if (text.empty()) {
-      problem(from(begin), "this character means nothing here");
+      const bool number =
+          code == '.' && at_ < text_.size() && is_digit(static_cast<unsigned char>(text_[at_]));
+      problem(from(begin), "this character means nothing here",
+              number ? "expected a digit in front of it" : "");
       return;
     }
     if (text == "(" || text == "[") brackets_.push_back(from(begin));

@@ -66,6 +66,23 @@ void survey(const Program& program, Context& context) {
   context.single = !any_batch;
 }
 
+// Where each name of the model is defined first.
+std::map<std::string, Place> definitions_of(const Program& program, const Source& source) {
+  std::map<std::string, Place> places;
+  const auto add = [&](const Name& name) {
+    const uint32_t offset = name.range.begin;
+    if (!name.text.empty()) places.emplace(name.text, Place{offset, source.line(offset)});
+  };
+  for (const Statement& statement : program.statements) {
+    if (statement.equation) std::ranges::for_each(statement.equation->targets, add);
+    if (statement.parameter) std::ranges::for_each(statement.parameter->names, add);
+    const bool output = statement.kind == Kind::output && statement.value.range.end > 0;
+    if (output || statement.kind == Kind::constant || statement.kind == Kind::input)
+      add(statement.name);
+  }
+  return places;
+}
+
 class Loader final : public Evaluator {
  public:
   Loader(Context& context, Graph& graph, const LoadOptions& options)
@@ -107,6 +124,13 @@ class Loader final : public Evaluator {
     return weights_[{weight.tensor.get(), transposed}];
   }
 
+  bool computes(const std::string& name, Range before) const override {
+    const auto at = values_.find(name);
+    return at != values_.end() && at->second && !std::holds_alternative<Weight>(*at->second) &&
+           context_.definitions.at(name).offset < before.begin;
+  }
+  bool is_cell(const std::string& name) const override { return cells_.contains(name); }
+
   std::string function_prefix(const std::string& function) override {
     return context_.parameters.next_prefix("function", function);
   }
@@ -119,6 +143,10 @@ class Loader final : public Evaluator {
     }
     if (const auto at = context_.constants.find(name); at != context_.constants.end()) {
       return at->second;
+    }
+    if (const auto at = context_.definitions.find(name); at != context_.definitions.end()) {
+      fail(range, "'" + name + "' is used before line " + std::to_string(at->second.line) +
+                      ", which defines it");
     }
     std::vector<std::string> known;
     for (const auto& [value, unused] : values_) known.push_back(value);
@@ -135,6 +163,9 @@ class Loader final : public Evaluator {
     if (statement.cell) poisoned_cells_.insert(statement.cell->name.text);
     if (statement.equation) {
       for (const Name& target : statement.equation->targets) values_[target.text] = std::nullopt;
+    }
+    if (statement.parameter) {
+      for (const Name& name : statement.parameter->names) values_.emplace(name.text, std::nullopt);
     }
     if (!statement.name.text.empty()) values_.emplace(statement.name.text, std::nullopt);
   }
@@ -199,7 +230,8 @@ class Loader final : public Evaluator {
 
   void require_new(const Name& name) {
     if (values_.contains(name.text) || context_.constants.contains(name.text)) {
-      fail(name.range, "'" + name.text + "' is there already");
+      fail(name.range, "'" + name.text + "' is there already, since line " +
+                           std::to_string(context_.definitions.at(name.text).line));
     }
     if (name.text == "true" || name.text == "false") {
       fail(name.range, "'" + name.text + "' is no name");
@@ -422,6 +454,7 @@ std::unique_ptr<Graph> load(const std::string& name, std::string text, const Loa
   auto graph = std::make_unique<Graph>();
   if (problems.empty()) {
     survey(program, context);
+    context.definitions = definitions_of(program, source);
     Loader loader(context, *graph, options);
     loader.run(program);
     problems = std::move(context.problems);

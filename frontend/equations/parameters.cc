@@ -52,6 +52,7 @@ std::string joined(const std::string& prefix, const std::string& name) {
 }
 
 void Parameters::open(const std::string& path) {
+  opened_ = true;
   file_ = WeightFile::open(path, max_bytes_);
   file_name_ = std::filesystem::path(path).filename().string();
   for (const NamedTensor& tensor : file_->tensors()) index_[tensor.name] = &tensor;
@@ -99,6 +100,7 @@ Weight Parameters::get(const ParameterRequest& request) {
     }
     return made->second;
   }
+  if (poisoned()) throw Poisoned{};
   if (!file_ && !seed_) {
     fail(request.use, "'" + request.shown + "' is a parameter, and the model has no weights",
          "expected a statement: weights \"FILE.safetensors\", or weights uniform(seed = 1)");
@@ -119,11 +121,24 @@ void Parameters::charge(const ParameterRequest& request, int64_t bytes) {
   used_ += bytes;
 }
 
+// For `cell_2.W` where the file has `cell.W`.
+std::string Parameters::note_on_later_use(const std::string& name) const {
+  const size_t dot = name.find('.');
+  const size_t bar = dot == std::string::npos ? dot : name.rfind('_', dot);
+  if (bar == std::string::npos || bar + 1 == dot) return {};
+  if (name.find_first_not_of("0123456789", bar + 1) != dot) return {};
+  const std::string first = name.substr(0, bar);
+  if (!index_.contains(first + name.substr(dot))) return {};
+  return "a second use has parameters of its own; with weights \"" + first +
+         "\" it shares the first one's";
+}
+
 TensorPtr Parameters::from_file(const ParameterRequest& request) {
   const NamedTensor* const found = find(request.names);
   if (!found) {
     const std::vector<std::string> known = file_->names();
-    std::string note = suggestion(request.names[0], known);
+    std::string note = note_on_later_use(request.names[0]);
+    if (note.empty()) note = suggestion(request.names[0], known);
     if (note.empty() && !known.empty()) {
       note = "it has " + known[0];
       for (size_t i = 1; i < known.size() && i < 4; ++i) note += ", " + known[i];

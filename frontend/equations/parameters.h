@@ -34,8 +34,9 @@ class Parameters {
   // All tensors together may take `max_bytes`.
   explicit Parameters(int64_t max_bytes) : max_bytes_(max_bytes) {}
 
-  // Throws Error if the file is not good.
+  // Throws Error if the file is not good; parameters are Poisoned then.
   void open(const std::string& path);
+  bool poisoned() const { return opened_ && !file_; }
   // Uniform in [-scale, scale); without a scale 1/sqrt(n), n the last extent. Elements depend on
   // the seed and the name only.
   void set_uniform(uint64_t seed, std::optional<double> scale);
@@ -43,7 +44,7 @@ class Parameters {
   // The shape of the tensor, or of one of its parts, if a file has one of these names.
   std::optional<std::vector<int64_t>> shape(const std::vector<std::string>& names,
                                             size_t parts) const;
-  // Throws Failure if there is no such tensor, or not of this shape.
+  // Throws Failure if there is no such tensor, or not of this shape; Poisoned.
   Weight get(const ParameterRequest& request);
 
   // The prefix of the n-th use of a cell or function: its name, with `_2`, `_3`... appended.
@@ -51,11 +52,13 @@ class Parameters {
 
  private:
   const NamedTensor* find(const std::vector<std::string>& names) const;
+  std::string note_on_later_use(const std::string& name) const;
   TensorPtr from_file(const ParameterRequest& request);
   TensorPtr random(const ParameterRequest& request);
   void charge(const ParameterRequest& request, int64_t bytes);
 
   int64_t max_bytes_, used_ = 0;
+  bool opened_ = false;
   std::optional<WeightFile> file_;
   std::string file_name_;
   std::map<std::string, const NamedTensor*, std::less<>> index_;

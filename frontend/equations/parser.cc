@@ -190,9 +190,13 @@ class Parser : private ExpressionParser {
     }
     expect(")", " or ','");
     if (accept("given")) {
-      do {
-        result.given.push_back(name("a name for a given value"));
-      } while (accept(","));
+      if (at("(")) {
+        result.given = names("a name for a given value");
+      } else {
+        do {
+          result.given.push_back(name("a name for a given value"));
+        } while (accept(","));
+      }
     }
     expect(":");
     result.range = since(begin);

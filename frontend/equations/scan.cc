@@ -161,6 +161,10 @@ void Cells::add(const Cell& cell) {
   }
 }
 
+bool Cells::contains(const std::string& name) const {
+  return cells_.contains(name) || prelude().contains(name);
+}
+
 const Cell& Cells::find(const Name& name) const {
   if (const auto at = cells_.find(name.text); at != cells_.end()) return *at->second;
   if (const auto at = prelude().find(name.text); at != prelude().end()) return *at->second;

@@ -17,6 +17,7 @@ class Cells {
   void add(const Cell& cell);
   // Throws Failure, at the place of the name, if there is none.
   const Cell& find(const Name& name) const;
+  bool contains(const std::string& name) const;
   // Built-in cells stand in another text, which messages cannot show.
   bool built_in(const Cell& cell) const;
 

@@ -86,7 +86,8 @@ size_t Source::line(uint32_t offset) const {
 std::string Source::describe(const Problem& problem) const {
   const Position place = position(problem.range.begin);
   const size_t begin = lines_[place.line - 1];
-  const std::string_view line = text().substr(begin, text().find('\n', begin) - begin);
+  std::string_view line = text().substr(begin, text().find('\n', begin) - begin);
+  if (line.ends_with('\r')) line.remove_suffix(1);
   const std::vector<std::string> shown = printable(line);
   // The part of a long line that holds the place.
   const size_t column = place.column - 1;

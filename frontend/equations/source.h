@@ -35,6 +35,9 @@ struct Failure {
   Problem problem;
 };
 
+// Thrown where something is needed whose definition has failed: there is nothing more to say.
+struct Poisoned {};
+
 [[noreturn]] void fail(Range range, std::string message, std::string note = {});
 
 // What load() throws for a bad text: what() is all messages, each with file, line and column, the
