@@ -381,6 +381,27 @@ TEST_F(Cli, RunWithoutItsInputs) {
   EXPECT_EQ(a.exit_code, 0) << a.err;
   EXPECT_EQ(a.out, refrain_({"run", model_, "--random-inputs", "7"}).out);
   EXPECT_NE(a.out, refrain_({"run", model_, "--random-inputs", "8"}).out);
+  const ProcessResult b = refrain_({"run", model_, "--random-inputs", "7", "--shape", "x=4x3x2"});
+  EXPECT_EQ(b.exit_code, 0) << b.err;
+  EXPECT_THAT(b.out, ::testing::HasSubstr("f32[4, 3, 2]"));
+  expect_bad({"run", model_, "--shape", "x=4x3x2"}, "--random-inputs");
+  expect_bad({"run", model_, "--random-inputs", "7", "--shape", "x=4x3x5"}, "x");
+}
+
+// A decoder of the language ends as it says.
+TEST_F(Cli, GenerateEndsAsTheModelDoes) {
+  const std::string file = folder_ / "writer.rfn";
+  const auto generated = [&](const std::string& end) {
+    write_file(file,
+               "weights uniform(seed = 1, scale = 1)\ninput source: i64[B, S]\n"
+               "cell writer(token, h[4]):\n  h = tanh(W·[h, embedding(token, 9, 2)] + b)\n"
+               "  O: linear(h, 9)\noutput text = decode writer start 0 length 6" +
+                   end + " from last(embedding(source, 3, 4))\n");
+    return refrain_({"generate", file, "--source", "1"}).out;
+  };
+  const std::string all = generated("");  // digits with spaces between
+  ASSERT_EQ(all.size(), 12u) << all;
+  EXPECT_EQ(generated(std::string(" until ") + all[0]), "\n");
 }
 
 TEST_F(Cli, BenchReports) {

@@ -369,6 +369,8 @@ TEST(FeedbackModel, TakesDecodersOfTheLanguage) {
     const auto model = make_step_model(*graph, {.inputs = {{"source", source}}});
     ASSERT_EQ(model->symbols(), 12u);
     ASSERT_EQ(model->first_symbol(), 0u);
+    ASSERT_EQ(model->end_symbol(), 1u);
+    ASSERT_EQ(model->longest(), 15);
     const SearchOptions options{.length = 15, .until = 1};
     const Sequence greedy = generate(*model, kPrompt, options);
     EXPECT_EQ(padded(greedy.symbols, 15), expected[0].tensor->view().as_ints()) << first;

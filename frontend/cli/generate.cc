@@ -24,7 +24,7 @@ struct Options {
   std::string model, backend = "auto", vocabulary, prompt, until, symbols, scores;
   std::string source, source_vocabulary;
   std::vector<std::string> inputs, states;
-  int64_t length = 200;
+  std::optional<int64_t> length;
   double temperature = 0, length_penalty = 0;
   uint64_t seed = 0;
   size_t beam = 0;
@@ -190,10 +190,14 @@ int generate_text(const Options& options) {
                 std::to_string(model->symbols()) + " symbols, as the model has scores",
                 std::to_string(vocabulary->size()));
   }
-  generate::SearchOptions search{.length = options.length,
-                                 .until = vocabulary ? vocabulary->end() : std::nullopt,
-                                 .temperature = options.temperature,
-                                 .seed = options.seed};
+  // What the model's own loop says comes last.
+  constexpr int64_t kDefaultLength = 200;
+  generate::SearchOptions search{
+      .length = options.length.value_or(model->longest().value_or(kDefaultLength)),
+      .until = model->end_symbol(),
+      .temperature = options.temperature,
+      .seed = options.seed};
+  if (vocabulary && vocabulary->end()) search.until = vocabulary->end();
   if (!options.until.empty()) {
     const std::vector<size_t> until = encode(vocabulary, options.until);
     if (until.size() != 1)
@@ -267,13 +271,15 @@ void add_generate(CLI::App& app, Action& action) {
   add_model_option(command, options->model);
   command.add_option("--vocabulary", options->vocabulary, "The model's symbols")->type_name("FILE");
   command.add_option("--prompt", options->prompt, "Text to begin with")->type_name("TEXT");
-  command.add_option("--length", options->length, "Most symbols to generate")
+  command
+      .add_option("--length", options->length,
+                  "Most symbols to generate (default: as many as the model's loop makes, or 200)")
       ->type_name("N")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
-      ->capture_default_str();
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   command
       .add_option("--until", options->until,
-                  "Symbol to stop at, not printed (default: the vocabulary's end, if it has one)")
+                  "Symbol to stop at, not printed (default: the vocabulary's end, or that of the "
+                  "model's loop)")
       ->type_name("SYMBOL");
   CLI::Option* temperature =
       command

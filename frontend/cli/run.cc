@@ -11,6 +11,7 @@
 
 #include "frontend/cli/cli.h"
 #include "frontend/cli/summary.h"
+#include "frontend/cli/workload.h"
 #include "frontend/driver/random_inputs.h"
 #include "frontend/io/value_file.h"
 
@@ -19,7 +20,7 @@ namespace {
 
 struct Options {
   std::string model, output_dir, backend = "auto";
-  std::vector<std::string> inputs;
+  std::vector<std::string> inputs, shapes;
   std::optional<uint64_t> seed;
   int threads = 1;
   LimitOptions limits;
@@ -39,8 +40,7 @@ std::pair<size_t, std::string> find_input(const Graph& graph, const std::string&
               "NAME=FILE, where NAME is one of the inputs " + input_list(graph));
 }
 
-std::vector<RuntimeValue> read_inputs(const Graph& graph, const Options& options,
-                                      ValueFormat& format) {
+std::vector<RuntimeValue> read_inputs(Graph& graph, const Options& options, ValueFormat& format) {
   std::vector<RuntimeValue> values(graph.input_count());
   std::vector<bool> given(graph.input_count());
   size_t pb = 0;
@@ -65,6 +65,7 @@ std::vector<RuntimeValue> read_inputs(const Graph& graph, const Options& options
   for (size_t i = 0; i < given.size(); ++i) {
     if (given[i]) symbols.bind(graph.input(i)->type(), values[i], graph.input(i)->name());
   }
+  for (const std::string& shape : options.shapes) bind_shape(graph, shape, symbols);
   symbols.bind_defaults(graph);
   std::mt19937_64 engine(*options.seed);
   const auto budget = std::make_shared<MemoryBudget>(options.limits.bytes());
@@ -166,9 +167,12 @@ output. With --output-dir each output is written to NAME.npy, or to NAME.pb if a
 from .pb files; bytes of NAME other than letters, digits, `-`, `_`, `.` become `_`; a sequence
 becomes NAME.0.npy, NAME.1.npy and so on. NumPy has no bfloat16: bf16 is written as float32.
 
+Of random inputs, named dimensions that neither --shape nor another input gives are 100 if a loop
+runs over them (time), otherwise 1.
+
 Examples:
   refrain run model.onnx --input x=x.npy --input h0=h0.npy --output-dir out
-  refrain run model.onnx --random-inputs 1)";
+  refrain run model.onnx --random-inputs 1 --shape x=100x1x64)";
 
 }  // namespace
 
@@ -182,10 +186,12 @@ void add_run(CLI::App& app, Action& action) {
                   "An input's name and the file with its value; repeat it")
       ->type_name("NAME=FILE")
       ->allow_extra_args(false);
-  command
-      .add_option("--random-inputs", options->seed,
-                  "Fill inputs that are not given with reproducible random values")
-      ->type_name("SEED");
+  CLI::Option* const random =
+      command
+          .add_option("--random-inputs", options->seed,
+                      "Fill inputs that are not given with reproducible random values")
+          ->type_name("SEED");
+  add_shape_option(command, options->shapes)->needs(random);
   command
       .add_option("--output-dir", options->output_dir,
                   "Where to write the outputs; made if missing")

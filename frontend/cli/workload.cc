@@ -43,9 +43,10 @@ std::pair<size_t, std::vector<int64_t>> parse_shape(const Graph& graph,
   return {input, extents};
 }
 
-// Binds what one --shape says; dimensions without a name are set.
-void bind_shape(Graph& graph, const std::string& argument, SymbolBinding& symbols) {
-  const auto [input, extents] = parse_shape(graph, argument);
+}  // namespace
+
+void bind_shape(Graph& graph, const std::string& shape, SymbolBinding& symbols) {
+  const auto [input, extents] = parse_shape(graph, shape);
   Value& value = *graph.input(input);
   symbols.bind(value.type(), extents, value.name());
   if (!value.type().shape.ranked())
@@ -56,8 +57,6 @@ void bind_shape(Graph& graph, const std::string& argument, SymbolBinding& symbol
   }
   value.set_type(std::move(type));
 }
-
-}  // namespace
 
 void fix_shapes(Graph& graph, const std::vector<std::string>& shapes) {
   SymbolBinding symbols;
@@ -105,8 +104,8 @@ std::string shape_list(const Graph& graph, const Workload& work) {
   return text;
 }
 
-void add_shape_option(CLI::App& command, std::vector<std::string>& shapes) {
-  command.add_option("--shape", shapes, "All extents of an input; repeat it")
+CLI::Option* add_shape_option(CLI::App& command, std::vector<std::string>& shapes) {
+  return command.add_option("--shape", shapes, "All extents of an input; repeat it")
       ->type_name("NAME=DxDxD")
       ->allow_extra_args(false);
 }

@@ -34,7 +34,11 @@ void fix_shapes(Graph& graph, const std::vector<std::string>& shapes);
 
 std::string shape_list(const Graph& graph, const Workload& work);
 
+// Binds what one NAME=DxDxD says; dimensions of the input that have no name are set. Throws Error
+// if there is no such input or the extents don't fit.
+void bind_shape(Graph& graph, const std::string& shape, SymbolBinding& symbols);
+
 // --shape NAME=DxDxD.
-void add_shape_option(CLI::App& command, std::vector<std::string>& shapes);
+CLI::Option* add_shape_option(CLI::App& command, std::vector<std::string>& shapes);
 
 }  // namespace refrain::cli

@@ -13,12 +13,20 @@
 namespace refrain::generate {
 namespace {
 
+// A whole number that is constant.
+std::optional<int64_t> constant_integer(const Value* value) {
+  const TensorPtr tensor = value ? constant_tensor(value) : nullptr;
+  if (!tensor || tensor->size() != 1 || !is_integer(tensor->type())) return std::nullopt;
+  return tensor->view().as_ints()[0];
+}
+
 // A scan's or loop's slots that matter here. Operand i of `invariants` and `states` stands for
 // argument i.
 struct LoopSlots {
   const Node* node = nullptr;
   std::vector<const Value*> invariants, states;  // arguments of the body
   std::vector<const Value*> invariant_operands, initial, next;
+  std::optional<int64_t> iterations;  // at most, where that is constant
 
   explicit LoopSlots(const Node& n) : node(&n) {
     const auto fill = [&](const auto& view) {
@@ -33,9 +41,13 @@ struct LoopSlots {
       }
     };
     if (n.op() == Op::scan) {
-      fill(ScanView(n));
+      const ScanView view(n);
+      fill(view);
+      iterations = constant_integer(view.trip_count());
     } else {
-      fill(LoopView(n));
+      const LoopView view(n);
+      fill(view);
+      iterations = constant_integer(view.trip_count());
     }
   }
 };
@@ -79,7 +91,23 @@ struct Decoder {
   const Value* scores = nullptr;                             // in the body
   std::vector<const Value*> invariants, invariant_operands;  // that the scores need
   std::vector<const Value*> states, initial, next;
+  std::optional<size_t> end;       // symbol
+  std::optional<int64_t> longest;  // iterations
 };
+
+// The symbol that takes the place of the choice once the sequence has ended.
+std::optional<size_t> end_of(const Value* next) {
+  for (const Node* node = next->node(); node; node = next->node()) {
+    if (node->op() == Op::where) {
+      const std::optional<int64_t> symbol = constant_integer(node->operand(1));
+      if (!choice_of(node->operand(2)) || !symbol || *symbol < 0) return std::nullopt;
+      return static_cast<size_t>(*symbol);
+    }
+    if (!moves_one_element(*node)) break;
+    next = node->operand(0);
+  }
+  return std::nullopt;
+}
 
 // The parts of the body that the scores of all steps need, the choice left out.
 bool find_needed(const LoopSlots& slots, const Node* choice, Decoder& decoder, std::string& why) {
@@ -138,7 +166,9 @@ bool find_decoder(const Graph& graph, Decoder& decoder, std::string& why) {
                  .invariant_operands = {},
                  .states = {},
                  .initial = {},
-                 .next = {}};
+                 .next = {},
+                 .end = end_of(slots.next[i]),
+                 .longest = slots.iterations};
       if (find_needed(slots, choice, decoder, why)) return true;
     }
   }
@@ -148,7 +178,7 @@ bool find_decoder(const Graph& graph, Decoder& decoder, std::string& why) {
 class FeedbackModel final : public StepModel {
  public:
   FeedbackModel(const Graph& graph, const Decoder& decoder, const StepModelOptions& options)
-      : states_(decoder.states.size()) {
+      : states_(decoder.states.size()), end_(decoder.end), longest_(decoder.longest) {
     std::vector<RuntimeValue> begun = run_before(graph, decoder, options);
     first_symbol_ = std::move(begun.back());
     begun.pop_back();
@@ -184,6 +214,8 @@ class FeedbackModel final : public StepModel {
     const int64_t symbol = first_symbol_.tensor->view().as_ints()[0];
     return symbol < 0 ? 0 : static_cast<size_t>(symbol);
   }
+  std::optional<size_t> end_symbol() const override { return end_; }
+  std::optional<int64_t> longest() const override { return longest_; }
   std::vector<double> step(State& state, size_t symbol) override { return step_any(state, symbol); }
 
  private:
@@ -228,6 +260,8 @@ class FeedbackModel final : public StepModel {
   }
 
   size_t states_, symbols_ = 0;
+  std::optional<size_t> end_;
+  std::optional<int64_t> longest_;
   State start_;
   RuntimeValue first_symbol_;
   std::unique_ptr<Executable> executable_;
