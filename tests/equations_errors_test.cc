@@ -188,6 +188,38 @@ TEST(EquationsErrors, NamesBeforeTheirLines) {
     |            ^ expected: NAME = scan c over ...)");
 }
 
+TEST(EquationsErrors, IndicesOfTime) {
+  EXPECT_EQ(equations_error(in_cell("  h_t = tanh(W·h_{t-2})\n")),
+            R"(test.rfn:5:17: error: an index of time that is neither t nor t-1
+  5 |   h_t = tanh(W·h_{t-2})
+    |                 ^^^^^^ what is older is kept in states of its own)");
+  EXPECT_EQ(equations_error(in_cell("  z = W·h_t\n  h_t = tanh(z)\n")),
+            R"(test.rfn:5:9: error: 'h_t' is used before its equation
+  5 |   z = W·h_t
+    |         ^^^ the state of the step before is h_{t-1})");
+  EXPECT_THAT(equations_error(in_cell("  h_t = W·x_{t-1}\n")),
+              HasSubstr("test.rfn:5:11: error: 'x' is no state, of which the cell knows the step"));
+  EXPECT_THAT(equations_error(in_cell("  h_{t-1} = W·x\n")),
+              HasSubstr("an equation for 'h_{t-1}', which is over"));
+  EXPECT_THAT(equations_error("input x: f32[T, B]\noutput y = x_{t}\n"),
+              HasSubstr("test.rfn:2:12: error: an index of time outside of a cell"));
+  EXPECT_THAT(equations_error("input x_{t}: f32[T, B]\noutput x_{t}\n"),
+              HasSubstr("test.rfn:1:7: error: an index of time outside of a cell"));
+}
+
+TEST(EquationsErrors, SequencesOfDifferentLengths) {
+  const std::string head = "input x: f32[T, B, 3]\ninput z: f32[S, B, 3]\n";
+  EXPECT_EQ(equations_error(head + "output y = x + z\n"),
+            R"(test.rfn:3:12: error: sequences of different lengths in 'x + z': T and S
+  3 | output y = x + z
+    |            ^^^^^)");
+  for (const char* expression : {"[x, z]", "x·z", "where(x > 0, x, z)", "where(z > 0, x, 0)"}) {
+    EXPECT_THAT(equations_error(head + "output y = " + expression + "\n"),
+                HasSubstr("sequences of different lengths"))
+        << expression;
+  }
+}
+
 // No further messages about what a bad file would have held.
 TEST(EquationsErrors, AWeightsFileThatIsNotThere) {
   const std::string error = equations_error(

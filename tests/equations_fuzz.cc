@@ -75,6 +75,15 @@ b = decode writer start 0 length 5 sample(temperature = 0.8, seed = 1) from h0
 (c, p) = decode writer start 0 until 1 length 4 beam(3) from h0
 output a
 output c
+)",
+      R"(weights uniform(seed = 2)
+input x: f32[T, B, 4]
+cell lecture(x, h_{t-1}[6], c[6]):
+  f_t = sigmoid(W_f·[h_{t-1}, x_t] + b_f)
+  c~_t = tanh(W·[h_{t-1}, x_t] + b)
+  c_t = f_t*c_{t-1} + (1 - f_t)*c~_t
+  h_t = tanh(c_t)
+output y = last(scan lecture over x + scan gru(4) over reverse(x)) - linear(x[0, ..], 6)
 )"};
   return kSeeds;
 }

@@ -1,9 +1,10 @@
 // Numbers of models described by equations, against the same formulas written out in double.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cmath>
 #include <functional>
 
+#include "ir/text.h"
 #include "support/compare.h"
 #include "support/equations.h"
 #include "support/random.h"
@@ -444,6 +445,45 @@ output h
 }
 
 // A plain scan finds the names of PyTorch's cells, too, and takes its size from them.
+// As lectures write it; both give the same graph but for names.
+TEST_F(EquationsLower, IndicesOfTime) {
+  const std::string head = "weights uniform(seed = 1)\ninput x: f32[T, B, 3]\n";
+  const std::string foot = "output y = scan c over x\n";
+  const auto text = [&](const std::string& cell) {
+    return print(*load_equations(head + cell + foot));
+  };
+  EXPECT_EQ(text("cell c(x, h[4]):\n  h_t = tanh(W·x_t + U·h_{t-1} + b)\n"),
+            text("cell c(x, h[4]):\n  h = tanh(W·x + U·h + b)\n"));
+  EXPECT_EQ(text("cell c(x_t, h_{t-1}[4]):\n  h_t = tanh(W·x_t + U·h_{t - 1} + b)\n  O: y_t = h_t "
+                 "+ V·h_{t-1}\n"),
+            text("cell c(x_t, h[4]):\n  o = h\n  h = tanh(W·x_t + U·h + b)\n  O: y_t = h + V·o\n"));
+  EXPECT_EQ(
+      text("cell c(x, h[4], c[4]):\n  f_{t} = sigmoid(W·[h_{t−1}, x_t])\n  c~_t = tanh(U·x_t)\n"
+           "  c_t = f_t*c_{t-1} + (1 - f_t)*c~_t\n  h_t = tanh(c_t)\n"),
+      text("cell c(x, h[4], c[4]):\n  f_t = sigmoid(W·[h, x])\n  c~_t = tanh(U·x)\n"
+           "  c = f_t*c + (1 - f_t)*c~_t\n  h = tanh(c)\n"));
+  // Names that are there mean themselves.
+  EXPECT_THAT(text("cell c(x, h[4]):\n  x_t = tanh(W·x)\n  h_t = x_t + h\n  h = tanh(h_t)\n"),
+              ::testing::HasSubstr("%h_t = add(%x_t, %h)"));
+}
+
+// As a value it is the first of its results.
+TEST_F(EquationsLower, ScansInExpressions) {
+  const std::string head = "weights uniform(seed = 1)\ninput x: f32[T, B, 4]\n";
+  const auto text = [&](const std::string& equations) {
+    const std::unique_ptr<Graph> graph = load_equations(head + equations);
+    for (Node* node = graph->body().first(); node; node = node->next()) {
+      node->set_name("");
+      for (size_t i = 0; i < node->result_count(); ++i) node->result(i)->set_name("");
+    }
+    return print(*graph);
+  };
+  EXPECT_EQ(text("output y = x + scan gru(4) over scan rnn(6) over x reverse\n"),
+            text("a = scan rnn(6) over x reverse\nb = scan gru(4) over a\noutput y = x + b\n"));
+  EXPECT_EQ(text("output y = linear(last(scan lstm(8) over x), 2)\n"),
+            text("(a, h, c) = scan lstm(8) over x\noutput y = linear(last(a), 2)\n"));
+}
+
 TEST_F(EquationsLower, NamesOfTorchCells) {
   NamedTensors layer, cell;
   for (const char* name : {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}) {

@@ -38,6 +38,8 @@ std::string bound(const Expression& expression) {
       return operand(0) + (expression.over_time ? "t[" : "[") + operand(1) + ":" + operand(2) + "]";
     case Kind::index:
       return operand(0) + (expression.over_time ? "t[" : "[") + operand(1) + "]";
+    case Kind::run:
+      return expression.run->scan ? "scan" : "decode";
     case Kind::call: {
       std::string text = expression.text + "(";
       for (const Argument& argument : expression.arguments) {

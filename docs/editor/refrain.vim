@@ -7,8 +7,8 @@ if exists('b:current_syntax')
   finish
 endif
 
-" Names may end in primes and tildes: h' h~
-syntax match refrainName /\<[A-Za-z_][A-Za-z0-9_]*['~]*/
+" Names may end in primes and tildes, and in an index of time: h' h~ h_{t-1}
+syntax match refrainName /\<[A-Za-z_][A-Za-z0-9_]*['~]*\(_t\>\|_\?{t[ 0-9−-]*}\)\?/
 syntax match refrainNumber /\<\d\+\(\.\d\+\)\?\([eE][-+]\?\d\+\)\?\>/
 syntax match refrainOperator /[-+*\/^=<>@·⊙]/
 

@@ -53,6 +53,19 @@ void Algebra::require_same_type(const Tensored& a, const Tensored& b, const std:
        note);
 }
 
+void Algebra::require_same_time(const Tensored& a, const Tensored& b, const std::string& what,
+                                Range range) const {
+  if (!a.time || !b.time) return;
+  const auto time = [&](const Tensored& x) {
+    return x.value->type().shape[static_cast<size_t>(time_axis(x))];
+  };
+  const Dim x = time(a), y = time(b);
+  const bool differ = provably_different(x, y) || (x.is_symbol() && y.is_symbol() && x != y);
+  if (!differ) return;
+  fail(range,
+       "sequences of different lengths in " + what + ": " + to_string(x) + " and " + to_string(y));
+}
+
 Tensored Algebra::beside(const Tensored& x, double value, Range range) {
   const ElementType type = x.element();
   const bool boolean = type == ElementType::boolean;
@@ -94,6 +107,7 @@ Tensored Algebra::elementwise(Op op, const Tensored& a, const Tensored& b, const
                               Range range) {
   if (!broadcastable(a.features(), b.features())) misfit(a, b, what, range);
   require_same_type(a, b, what, range);
+  require_same_time(a, b, what, range);
   const bool time = a.time || b.time, batch = a.batch || b.batch;
   const size_t rank = std::max(a.rank(), b.rank());
   Value* const left = aligned(a, time, batch, rank);
@@ -112,6 +126,9 @@ Tensored Algebra::where(const Tensored& condition, const Tensored& a, const Tens
          "expected truth values, a comparison for example");
   }
   require_same_type(a, b, "'where'", range);
+  require_same_time(a, b, "'where'", range);
+  require_same_time(condition, a, "'where'", range);
+  require_same_time(condition, b, "'where'", range);
   const size_t rank = std::max({condition.rank(), a.rank(), b.rank()});
   Value* const c = aligned(condition, time, batch, rank);
   Value* const x = aligned(a, time, batch, rank);
@@ -125,6 +142,7 @@ Tensored Algebra::product_by_transpose(const Tensored& transposed, const Tensore
 Tensored Algebra::product(const Tensored& a, const Tensored& b, const std::string& a_name,
                           const std::string& b_name, Range range) {
   require_same_type(a, b, "the product", range);
+  require_same_time(a, b, "the product", range);
   const size_t ra = a.rank(), rb = b.rank();
   const auto scalar = [](size_t rank) { return rank == 0; };
   if (scalar(ra) || scalar(rb)) {
@@ -272,6 +290,7 @@ Tensored Algebra::concat(std::vector<Tensored> parts, Range range) {
   std::vector<Value*> values;
   for (const Tensored& part : parts) {
     if (part.time && !like.time) like = part;
+    require_same_time(part, like, "the concatenation", range);
     values.push_back(expanded(part, like).value);
   }
   if (values.size() == 1) return parts[0];

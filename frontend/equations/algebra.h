@@ -87,6 +87,8 @@ class Algebra {
   Value* aligned(const Tensored& x, bool time, bool batch, size_t rank);
   int64_t reduced_axis(const Tensored& x, bool over_time, const char* what, Range range);
   Value* unsqueezed(Value* x, const std::vector<int64_t>& axes);
+  void require_same_time(const Tensored& a, const Tensored& b, const std::string& what,
+                         Range range) const;
   static void require_same_type(const Tensored& a, const Tensored& b, const std::string& what,
                                 Range range);
   [[noreturn]] void misfit(const Tensored& a, const Tensored& b, const std::string& what,

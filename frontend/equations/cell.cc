@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "frontend/equations/cell_shapes.h"
+#include "frontend/equations/time_index.h"
 #include "ir/clone.h"
 #include "ir/control.h"
 
@@ -51,6 +52,7 @@ class CellRun {
    public:
     Body(CellRun& run, Region& region) : Evaluator(run.context_, region), run_(run) {}
 
+    Tensored run_value(const RightSide& scan) override { fail(scan.range, "a scan inside a cell"); }
     Value* weight(const Weight& weight, bool transposed) override {
       return run_.captured(run_.outer_.weight(weight, transposed), weight.name);
     }
@@ -175,6 +177,7 @@ class CellRun {
       Value* const state =
           scratch_.add_argument(state_type(i, initial_[i]), cell_.states[i].name.text);
       body.names[cell_.states[i].name.text] = Tensored{state, false, like_.batch};
+      body.names[name_before(cell_.states[i].name.text)] = Tensored{state, false, like_.batch};
       inner_like_ = {state, false, like_.batch};
     }
     if (feedback_) {

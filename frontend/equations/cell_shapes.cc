@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "frontend/equations/infer.h"
+#include "frontend/equations/time_index.h"
 
 namespace refrain::equations {
 namespace {
@@ -165,6 +166,7 @@ CellShapes infer_shapes(const CellUseContext& in) {
       }
     }
     inference.set(cell.states[i].name.text, {features, false});
+    inference.set(name_before(cell.states[i].name.text), {features, false});
     states.push_back(std::move(features));
   }
   std::vector<std::pair<std::string, Features>> declared;

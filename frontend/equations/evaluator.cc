@@ -101,6 +101,8 @@ Operand Evaluator::evaluate_unchecked(const Expression& expression) {
     case Kind::slice:
     case Kind::index:
       return slice(expression);
+    case Kind::run:
+      return run_value(*expression.run);
   }
   fail(expression.range, "an expression of unknown kind");
 }

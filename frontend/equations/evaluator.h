@@ -65,6 +65,8 @@ class Evaluator {
   bool flag(const Expression& expression);
   std::string string(const Expression& expression);
 
+  // The first result of a scan or decode.
+  virtual Tensored run_value(const RightSide& scan) = 0;
   // The parameter's value in this region, or the transpose of it.
   virtual Value* weight(const Weight& weight, bool transposed) = 0;
   // A parameter of a function used here: `prefix` as it was given, or the function's own.

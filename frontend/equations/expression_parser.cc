@@ -152,6 +152,7 @@ ExpressionPtr ExpressionParser::primary() {
       return result;
     }
     case TokenKind::name: {
+      if (at_run()) return run_value();
       take();
       ExpressionPtr result = make(Kind::name, token.range);
       result->text = token.text;
@@ -189,6 +190,24 @@ ExpressionPtr ExpressionParser::primary() {
     return checked(std::move(result));
   }
   unexpected("an expression");
+}
+
+ExpressionPtr ExpressionParser::run_value() {
+  const Nesting nesting(*this, peek().range);
+  ExpressionPtr result = make(Kind::run, peek().range);
+  auto side = std::make_shared<RightSide>(run());
+  const auto deeper = [&](const ExpressionPtr& part) {
+    if (part) result->depth = std::max(result->depth, part->depth + 1);
+  };
+  const Clauses& clauses = side->scan ? side->scan->clauses : side->decode->clauses;
+  std::ranges::for_each(clauses.from, deeper);
+  std::ranges::for_each(clauses.given, deeper);
+  deeper(clauses.lengths);
+  if (side->scan) std::ranges::for_each(side->scan->over, deeper);
+  if (side->decode) deeper(side->decode->start);
+  result->range = side->range;
+  result->run = std::move(side);
+  return checked(std::move(result));
 }
 
 ExpressionPtr ExpressionParser::number() {

@@ -15,8 +15,14 @@ namespace refrain::equations {
 class ExpressionParser {
  public:
   explicit ExpressionParser(std::vector<Token> tokens) : tokens_(std::move(tokens)) {}
+  virtual ~ExpressionParser() = default;
 
  protected:
+  // Whether a scan or a decode begins here.
+  bool at_run() const { return (at("scan") || at("decode")) && peek(1).kind == TokenKind::name; }
+  // That scan or decode.
+  virtual RightSide run() = 0;
+
   const Token& peek(size_t ahead = 0) const {
     return tokens_[std::min(next_ + ahead, tokens_.size() - 1)];
   }
@@ -87,6 +93,7 @@ class ExpressionParser {
   ExpressionPtr exponent();
   ExpressionPtr postfix();
   ExpressionPtr primary();
+  ExpressionPtr run_value();
   ExpressionPtr number();
 
   std::vector<Token> tokens_;

@@ -215,6 +215,7 @@ Abstract CellInference::evaluate(const Expression& expression) {
       return call(expression);
     case Kind::string:
     case Kind::tuple:
+    case Kind::run:
       return {};
   }
   return {};

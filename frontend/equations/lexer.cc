@@ -205,7 +205,35 @@ class Tokenizer {
       at_ = after;
     }
     while (at_ < text_.size() && (text_[at_] == '\'' || text_[at_] == '~')) ++at_;
+    time_index();
     add(TokenKind::name, from(begin), text_.substr(begin, at_ - begin));
+  }
+
+  // The _{t-1} of h_{t-1}; behind a prime or a tilde _t, too.
+  void time_index() {
+    const size_t bar = text_[at_ - 1] == '_' ? at_ - 1 : at_;
+    if (bar == at_ && text_.substr(at_, 2) == "_t") {
+      size_t after = at_ + 2, next = after;
+      const char32_t c = after < text_.size() ? next_code_point(text_, next) : ' ';
+      if (!is_letter(c) && !is_digit(c)) at_ = after;
+      return;
+    }
+    if (text_.substr(bar, 2) != "_{") return;
+    const size_t end = text_.find_first_of("}\n", bar);
+    if (end == std::string_view::npos || text_[end] == '\n') return;
+    std::string index;
+    for (const char c : text_.substr(bar + 2, end - bar - 2)) {
+      if (c != ' ') index += c;
+    }
+    at_ = end + 1;
+    if (index != "t" && index != "t-1" &&
+        index !=
+            "t\xE2\x88\x92"
+            "1") {
+      problem({static_cast<uint32_t>(bar), static_cast<uint32_t>(at_)},
+              "an index of time that is neither t nor t-1",
+              "what is older is kept in states of its own");
+    }
   }
 
   void symbol(char32_t code, size_t after) {

@@ -113,6 +113,8 @@ class Loader final : public Evaluator {
     graph_.set_outputs(outputs_, output_names_);
   }
 
+  Tensored run_value(const RightSide& scan) override { return run_all(scan)[0]; }
+
   Value* weight(const Weight& weight, bool transposed) override {
     Value*& value = weights_[{weight.tensor.get(), transposed}];
     if (!value && !transposed) {
@@ -148,6 +150,7 @@ class Loader final : public Evaluator {
       fail(range, "'" + name + "' is used before line " + std::to_string(at->second.line) +
                       ", which defines it");
     }
+    if (name.find('{') != std::string::npos) fail(range, "an index of time outside of a cell");
     std::vector<std::string> known;
     for (const auto& [value, unused] : values_) known.push_back(value);
     for (const auto& [constant, unused] : context_.constants) known.push_back(constant);
@@ -232,6 +235,9 @@ class Loader final : public Evaluator {
     if (values_.contains(name.text) || context_.constants.contains(name.text)) {
       fail(name.range, "'" + name.text + "' is there already, since line " +
                            std::to_string(context_.definitions.at(name.text).line));
+    }
+    if (name.text.find('{') != std::string::npos) {
+      fail(name.range, "an index of time outside of a cell");
     }
     if (name.text == "true" || name.text == "false") {
       fail(name.range, "'" + name.text + "' is no name");
@@ -365,7 +371,7 @@ class Loader final : public Evaluator {
       assign(targets[0], value);
       return;
     }
-    const std::vector<Tensored> results = side.scan ? run_scan(*side.scan) : decoded(*side.decode);
+    const std::vector<Tensored> results = run_all(side);
     if (targets.size() > results.size()) {
       fail(targets[results.size()].range, "there are " + std::to_string(results.size()) +
                                               " results, and here are " +
@@ -380,6 +386,10 @@ class Loader final : public Evaluator {
       if (!node.is_argument() && node.name().empty()) node.set_name(target.text);
     }
     values_[target.text] = value;
+  }
+
+  std::vector<Tensored> run_all(const RightSide& side) {
+    return side.scan ? run_scan(*side.scan) : decoded(*side.decode);
   }
 
   std::vector<Tensored> decoded(const Decode& decode) {

@@ -1,6 +1,7 @@
 #include "frontend/equations/parser.h"
 
 #include "frontend/equations/expression_parser.h"
+#include "frontend/equations/time_index.h"
 
 namespace refrain::equations {
 namespace {
@@ -15,17 +16,17 @@ class Parser : private ExpressionParser {
   Parser(const Source& source, std::vector<Problem>& problems)
       : ExpressionParser(tokenize(source, problems).tokens), problems_(problems) {}
 
-  Program run() {
-    Program program;
+  Program program() {
+    Program result;
     while (!at(TokenKind::end) && problems_.size() < kMaxProblems) {
       try {
-        program.statements.push_back(statement());
+        result.statements.push_back(statement());
       } catch (const Failure& failure) {
         problems_.push_back(failure.problem);
         recover();
       }
     }
-    return program;
+    return result;
   }
 
  private:
@@ -223,6 +224,12 @@ class Parser : private ExpressionParser {
     }
     in_cell_ = false;
     if (at(TokenKind::dedent)) take();
+    if (!problems_.empty()) return result;
+    try {
+      resolve_time_indices(result);
+    } catch (const Failure& failure) {
+      problems_.push_back(failure.problem);
+    }
     return result;
   }
 
@@ -242,10 +249,6 @@ class Parser : private ExpressionParser {
     } else {
       result.targets.push_back(name("an equation"));
       expect("=");
-      if (at("scan") && peek(1).kind == TokenKind::name) {
-        fail(peek().range, "a scan inside a cell",
-             "expected it outside, its result scanned or given");
-      }
       result.value.expression = expression();
       result.value.range = result.value.expression->range;
     }
@@ -271,14 +274,23 @@ class Parser : private ExpressionParser {
   }
 
   RightSide right_side() {
+    if (at_run()) return run();  // by itself it gives all of its results
     RightSide result;
+    result.expression = expression();
+    result.range = result.expression->range;
+    return result;
+  }
+
+  RightSide run() override {
     const Range begin = peek().range;
-    if (at("scan") && peek(1).kind == TokenKind::name) {
+    if (in_cell_) {
+      fail(begin, "a scan inside a cell", "expected it outside, its result scanned or given");
+    }
+    RightSide result;
+    if (at("scan")) {
       result.scan = std::make_unique<Scan>(scan());
-    } else if (at("decode") && peek(1).kind == TokenKind::name) {
-      result.decode = std::make_unique<Decode>(decode());
     } else {
-      result.expression = expression();
+      result.decode = std::make_unique<Decode>(decode());
     }
     result.range = since(begin);
     return result;
@@ -414,7 +426,7 @@ class Parser : private ExpressionParser {
 Program parse(const Source& source, std::vector<Problem>& problems) {
   Parser parser(source, problems);
   if (!problems.empty()) return {};
-  return parser.run();
+  return parser.program();
 }
 
 }  // namespace refrain::equations

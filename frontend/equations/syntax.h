@@ -20,6 +20,7 @@ struct Name {
 };
 
 struct Expression;
+struct RightSide;
 using ExpressionPtr = std::unique_ptr<Expression>;
 
 struct Argument {
@@ -39,6 +40,7 @@ struct Expression {
     tuple,
     slice,  // operands: what is sliced, begin, end; the bounds may be null
     index,  // operands: what is indexed, the index
+    run,    // the first result of a scan or decode
   };
   Kind kind;
   Range range;
@@ -49,6 +51,7 @@ struct Expression {
   int depth = 1;
   std::vector<ExpressionPtr> operands;
   std::vector<Argument> arguments;
+  std::shared_ptr<const RightSide> run;
 };
 
 // A cell with its sizes, or what is built of one.
@@ -86,7 +89,7 @@ struct Decode {
   Clauses clauses;
 };
 
-// The right side of an equation: one of the three.
+// What may stand on the right of an equation: one of the three.
 struct RightSide {
   Range range;
   ExpressionPtr expression;
