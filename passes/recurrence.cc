@@ -455,7 +455,11 @@ void Recurrence::find_iterations() {
     }
   }
   folded_ = false;
-  for (const Member& member : members_) folded_ |= member.first + member.shift > begin_;
+  for (const Member& member : members_) {
+    const int64_t first = member.first + member.shift;
+    folded_ |= first > begin_;
+    if (first >= end_) end_ = begin_;  // it is in none of them
+  }
 }
 
 bool Recurrence::covers(const Node* node) const {

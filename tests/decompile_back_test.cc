@@ -10,6 +10,7 @@
 #include "frontend/decompile/decompile.h"
 #include "frontend/driver/model.h"
 #include "frontend/driver/random_inputs.h"
+#include "frontend/equations/load.h"
 #include "frontend/io/file.h"
 #include "ir/clone.h"
 #include "support/decompiled.h"
@@ -91,6 +92,30 @@ TEST(DecompileBack, TheGalleryIsWrittenAgain) {
     expect_round_trip(*load_model(entry.path().string()).graph, entry.path().stem().string(), same);
   }
   EXPECT_GE(same, 21u);
+}
+
+// What is one feature in the graph, though it is written as a scalar; matrices made of vectors.
+TEST(DecompileBack, FeaturesOfOneAndMatrices) {
+  const char* const kTexts[] = {
+      R"(weights uniform(seed = 1)
+input x: f32[T, B, 6]
+cell c(x, h[3]):
+  a = u·x
+  n = layer_norm([a])
+  h = tanh(U·[a] + W·softmax([v·h]) + [n, n, n])
+output y = scan c over x
+)",
+      R"(weights uniform(seed = 1)
+input x: f32[T, B, 6]
+cell c(x, h[3]):
+  M = reshape(W·x, 3, 3)
+  h = tanh(M·h + sum(reshape(x, 3, 2)) + (transpose(M)·M)·h)
+  O: [reshape(outer(h, x), 18), h]
+output y = scan c over x
+)"};
+  size_t same = 0;
+  for (const char* text : kTexts) expect_round_trip(*equations::load("c.rfn", text), text, same);
+  EXPECT_EQ(same, std::size(kTexts));
 }
 
 }  // namespace

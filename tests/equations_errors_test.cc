@@ -188,6 +188,15 @@ TEST(EquationsErrors, NamesBeforeTheirLines) {
     |            ^ expected: NAME = scan c over ...)");
 }
 
+TEST(EquationsErrors, Reshape) {
+  EXPECT_EQ(equations_error("input x: f32[T, B, 6]\noutput y = reshape(x, 2, 4)\n"),
+            R"(test.rfn:2:12: error: shapes do not fit in 'reshape': [6] and [2, 4]
+  2 | output y = reshape(x, 2, 4)
+    |            ^^^^^^^^^^^^^^^^)");
+  EXPECT_THAT(equations_error("input x: f32[T, B, 6]\noutput y = reshape(x, 1, 2, 3)\n"),
+              HasSubstr("too many arguments"));
+}
+
 TEST(EquationsErrors, IndicesOfTime) {
   EXPECT_EQ(equations_error(in_cell("  h_t = tanh(W·h_{t-2})\n")),
             R"(test.rfn:5:17: error: an index of time that is neither t nor t-1

@@ -445,6 +445,32 @@ output h
 }
 
 // A plain scan finds the names of PyTorch's cells, too, and takes its size from them.
+// A matrix that is computed for each step: what a linear layer puts out, row by row.
+TEST_F(EquationsLower, Reshape) {
+  const Tensor w = weight({6, 3}), x = weight({4, 2, 3});
+  const std::vector<RuntimeValue> results =
+      run_equations(head_ + R"(
+cell hyper(x, h[2]):
+  M = reshape(W·x, 2, 3)
+  h = M·x
+  O: y = reshape(M, 6) - W·x + [h, h, h]
+output y = scan hyper over x
+)",
+                    inputs_of(x), {named("hyper.W", w.clone())});
+  Tensor expected(ElementType::f64, {4, 2, 6});
+  for (int64_t t = 0; t < 4; ++t) {
+    for (int64_t b = 0; b < 2; ++b) {
+      const Vector in = at(x, t, b), m = product(w, in);
+      for (size_t i = 0; i < 6; ++i) {
+        double sum = 0;
+        for (size_t j = 0; j < 3; ++j) sum += m[i % 2 * 3 + j] * in[j];
+        expected.data<double>()[static_cast<size_t>((t * 2 + b) * 6) + i] = sum;
+      }
+    }
+  }
+  expect_close(results[0], expected);
+}
+
 // As lectures write it; both give the same graph but for names.
 TEST_F(EquationsLower, IndicesOfTime) {
   const std::string head = "weights uniform(seed = 1)\ninput x: f32[T, B, 3]\n";

@@ -13,7 +13,7 @@ syntax match refrainNumber /\<\d\+\(\.\d\+\)\?\([eE][-+]\?\d\+\)\?\>/
 syntax match refrainOperator /[-+*\/^=<>@·⊙]/
 
 " Functions before words, so that `max(` is one and `max` alone none.
-syntax match refrainFunction /\<\(sigmoid\|tanh\|relu\|exp\|log\|sqrt\|abs\|sign\|erf\|sin\|cos\|floor\|ceil\|round\|softplus\|softsign\|gelu\|selu\|silu\|leaky_relu\|elu\|hard_sigmoid\|max\|min\|sum\|mean\|softmax\|log_softmax\|argmax\|clip\|where\|last\|first\|reverse\|outer\|transpose\|attention\|one_hot\|embedding\|linear\|layer_norm\|conv1d\|max_pool1d\|sequence\|indices\|pad\|mod\|real\|avg_pool1d\)\ze(/
+syntax match refrainFunction /\<\(sigmoid\|tanh\|relu\|exp\|log\|sqrt\|abs\|sign\|erf\|sin\|cos\|floor\|ceil\|round\|softplus\|softsign\|gelu\|selu\|silu\|leaky_relu\|elu\|hard_sigmoid\|max\|min\|sum\|mean\|softmax\|log_softmax\|argmax\|clip\|where\|last\|first\|reverse\|outer\|transpose\|reshape\|attention\|one_hot\|embedding\|linear\|layer_norm\|conv1d\|max_pool1d\|sequence\|indices\|pad\|mod\|real\|avg_pool1d\)\ze(/
 syntax match refrainFunction /σ\ze(/
 syntax match refrainMachine /\<\(stack\|bidirectional\|lstm\|gru\|rnn\|rnn_relu\|greedy\|sample\|beam\)\>/
 syntax match refrainStatement /^\s*\zs\(model\|weights\|const\|input\|param\|cell\|output\)\>\ze\s\+\S/

@@ -316,8 +316,10 @@ class CellMaker {
       const bool named = equation.name.empty();
       std::string right =
           named ? equation.e->name : writer.text(equation.e, target_of(equation.name));
-      // What is one feature for the model that reads it must not become a scalar there.
-      if (equation.output && equation.e->width == 1 && is_scalar(equation.e))
+      // What is one feature for whoever reads it must not become a scalar there; a state doesn't.
+      const bool state = std::ranges::any_of(
+          state_variables_, [&](const Expr& own) { return own->name == equation.name; });
+      if (!named && !state && equation.e->width == 1 && is_scalar(equation.e))
         right = "[" + right + "]";
       lines += equation.output ? "  O: " : "  ";
       // A state may have its name from what stands for it in the text only by now.

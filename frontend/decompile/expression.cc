@@ -24,8 +24,8 @@ Tensor rows_of(const Tensor& tensor, int64_t begin, int64_t end) {
 }
 
 bool distributes(const std::string& function) {
-  constexpr const char* kNot[] = {"softmax", "log_softmax", "mean",  "sum",      "last",
-                                  "first",   "·",           "outer", "transpose"};
+  constexpr const char* kNot[] = {"softmax", "log_softmax", "mean",  "sum",       "last",
+                                  "first",   "·",           "outer", "transpose", "reshape"};
   return std::find(std::begin(kNot), std::end(kNot), function) == std::end(kNot);
 }
 
@@ -322,8 +322,10 @@ bool has_time(const Expr& e) {
 
 bool is_scalar(const Expr& e) {
   bool vectors = false;
-  const auto open = [](const Expr& at) {
-    return at->width == 1 && (at->kind == Kind::call || at->kind == Kind::steps);
+  // What has an equation of its own is one feature there.
+  const auto open = [&](const Expr& at) {
+    return (at == e || at->name.empty()) && at->width == 1 &&
+           (at->kind == Kind::call || at->kind == Kind::steps);
   };
   walk(e, open, [&](const Expr& at) { vectors |= at->width > 0 && !open(at); });
   return !vectors;

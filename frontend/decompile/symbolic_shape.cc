@@ -12,6 +12,14 @@ bool is_constant_extent(const ValueType& type, size_t axis) {
   return type.shape.ranked() && axis < type.shape.rank() && type.shape[axis].is_constant();
 }
 
+// As a matrix; without columns as a vector.
+Expr reshaped(const Expr& e, int64_t rows, int64_t columns) {
+  Expr result = call("reshape", {e}, columns > 0 ? columns : rows);
+  result->options = ", " + std::to_string(rows);
+  if (columns > 0) result->options += ", " + std::to_string(columns);
+  return result;
+}
+
 // Which of the part axes an axis is.
 size_t part_number(const std::vector<Axis>& axes, size_t axis) {
   size_t number = 0;
@@ -175,18 +183,21 @@ std::optional<Symbolic> Evaluation::transpose(const Node& node) {
     result.axes.push_back(x.axes[place]);
     if (x.axes[place].kind == Kind::part) order.push_back(part_number(x.axes, place));
   }
+  bool turned = false;
   if (x.matrix()) {
     const auto place = [&](size_t axis) {
       return std::find(perm.begin(), perm.end(), static_cast<int64_t>(axis)) - perm.begin();
     };
     const size_t last = *x.feature_axis();
-    if (place(last - 1) > place(last)) return std::nullopt;
+    turned = place(last - 1) > place(last);
   }
   const std::vector<int64_t> from = part_extents(x.axes);
   for_each_part(part_extents(result.axes), [&](const std::vector<int64_t>& index) {
     std::vector<int64_t> source(index.size());
     for (size_t i = 0; i < index.size(); ++i) source[order[i]] = index[i];
-    result.parts.push_back(x.parts[offset_of(source, from)]);
+    const Expr& part = x.parts[offset_of(source, from)];
+    result.parts.push_back(turned ? call("transpose", {part}, x.axes[*x.feature_axis() - 1].extent)
+                                  : part);
   });
   return result;
 }
@@ -232,7 +243,8 @@ std::optional<Symbolic> Evaluation::squeeze(const Node& node) {
   return result;
 }
 
-// Reshapes that add or drop axes of extent 1, or put parts side by side.
+// Reshapes that add or drop axes of extent 1, put parts side by side, or make matrices of vectors
+// and vectors of matrices.
 std::optional<Symbolic> Evaluation::reshape(const Node& node) {
   const Symbolic& x = at(node.operand(0));
   const ValueType &from = node.operand(0)->type(), &to = node.result()->type();
@@ -264,6 +276,20 @@ std::optional<Symbolic> Evaluation::reshape(const Node& node) {
       const int64_t width = x.axes[i].extent * x.axes[i + 1].extent;
       result.parts = {decompile::concat(x.parts, width)};
       result.axes.push_back({Kind::feature, width});
+      i += 2, ++j;
+    } else if (i + 1 == x.axes.size() && j + 2 == to.shape.rank() &&
+               x.axes[i].kind == Kind::feature && is_constant_extent(to, j) &&
+               is_constant_extent(to, j + 1)) {
+      const int64_t rows = to.shape[j].extent(), columns = to.shape[j + 1].extent();
+      result.axes.push_back({Kind::feature, rows});
+      result.axes.push_back({Kind::feature, columns});
+      for (Expr& part : result.parts)
+        part = reshaped(as_vector(part, x.axes[i].extent), rows, columns);
+      i += 1, j += 2;
+    } else if (i + 2 == x.axes.size() && j + 1 == to.shape.rank() && x.matrix()) {
+      const int64_t size = x.axes[i].extent * x.axes[i + 1].extent;
+      result.axes.push_back({Kind::feature, size});
+      for (Expr& part : result.parts) part = reshaped(part, size, 0);
       i += 2, ++j;
     } else {
       return std::nullopt;

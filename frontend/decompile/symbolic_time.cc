@@ -247,14 +247,17 @@ std::optional<Symbolic> Evaluation::product(const Symbolic& x, const Symbolic& y
     return std::count_if(result.axes.begin(), result.axes.end(),
                          [&](const Axis& axis) { return axis.kind == kind; });
   };
-  if (number_of(Kind::time) > 1 || number_of(Kind::feature) > 1 || number_of(Kind::batch) > 1)
+  const bool matrix = row.kind == Kind::feature && column.kind == Kind::feature;
+  if (number_of(Kind::time) > 1 || number_of(Kind::feature) > (matrix ? 2 : 1) ||
+      number_of(Kind::batch) > 1) {
     return std::nullopt;
+  }
   for (const Expr& a : x.parts) {
     for (const Expr& b : y.parts) {
       if (dots) {
-        const int64_t width = row.kind == Kind::feature      ? row.extent
-                              : column.kind == Kind::feature ? column.extent
-                                                             : 0;
+        const int64_t width = column.kind == Kind::feature ? column.extent
+                              : row.kind == Kind::feature  ? row.extent
+                                                           : 0;
         result.parts.push_back(call("·", {a, b}, width));
       } else {
         const int64_t width = std::max(a->width, b->width);

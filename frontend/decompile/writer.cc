@@ -29,52 +29,22 @@ std::string number_text(double value) {
 }
 
 Names::Names()
-    : taken_({"model",      "weights",
-              "const",      "input",
-              "param",      "cell",
-              "output",     "given",
-              "R",          "O",
-              "scan",       "over",
-              "reverse",    "bidirectional",
-              "stack",      "layers",
-              "residual",   "decode",
-              "start",      "until",
-              "length",     "greedy",
-              "sample",     "beam",
-              "from",       "lengths",
-              "with",       "uniform",
-              "sigmoid",    "tanh",
-              "relu",       "exp",
-              "log",        "sqrt",
-              "abs",        "sign",
-              "erf",        "sin",
-              "cos",        "floor",
-              "ceil",       "round",
-              "softplus",   "softsign",
-              "gelu",       "silu",
-              "selu",       "leaky_relu",
-              "elu",        "hard_sigmoid",
-              "max",        "min",
-              "clip",       "where",
-              "softmax",    "log_softmax",
-              "sum",        "mean",
-              "argmax",     "last",
-              "first",      "outer",
-              "transpose",  "one_hot",
-              "embedding",  "linear",
-              "layer_norm", "conv1d",
-              "max_pool1d", "avg_pool1d",
-              "sequence",   "indices",
-              "pad",        "mod",
-              "real",       "attention",
-              "lstm",       "gru",
-              "rnn",        "rnn_relu",
-              "f32",        "f64",
-              "i32",        "i64",
-              "bool",       "time",
-              "T",          "B",
-              "N",          "S",
-              "batch",      "H"}) {}
+    : taken_({"model",    "weights",       "const",     "input",      "param",      "cell",
+              "output",   "given",         "R",         "O",          "scan",       "over",
+              "reverse",  "bidirectional", "stack",     "layers",     "residual",   "decode",
+              "start",    "until",         "length",    "greedy",     "sample",     "beam",
+              "from",     "lengths",       "with",      "uniform",    "sigmoid",    "tanh",
+              "relu",     "exp",           "log",       "sqrt",       "abs",        "sign",
+              "erf",      "sin",           "cos",       "floor",      "ceil",       "round",
+              "softplus", "softsign",      "gelu",      "silu",       "selu",       "leaky_relu",
+              "elu",      "hard_sigmoid",  "max",       "min",        "clip",       "where",
+              "softmax",  "log_softmax",   "sum",       "mean",       "argmax",     "last",
+              "first",    "outer",         "transpose", "reshape",    "one_hot",    "embedding",
+              "linear",   "layer_norm",    "conv1d",    "max_pool1d", "avg_pool1d", "sequence",
+              "indices",  "pad",           "mod",       "real",       "attention",  "lstm",
+              "gru",      "rnn",           "rnn_relu",  "f32",        "f64",        "i32",
+              "i64",      "bool",          "time",      "T",          "B",          "N",
+              "S",        "batch",         "H"}) {}
 
 std::string identifier_of(std::string_view text) {
   std::string out;
@@ -204,6 +174,13 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
   std::string inner;
   for (const Expr& argument : e->arguments)
     inner += (inner.empty() ? "" : ", ") + print(argument, 0, false);
+  // These go over features, of which there must be some.
+  constexpr std::string_view kOverFeatures[] = {"softmax", "log_softmax", "sum",
+                                                "mean",    "max",         "min"};
+  if (e->arguments.size() == 1 && is_scalar(e->arguments[0]) &&
+      std::ranges::find(kOverFeatures, f) != std::end(kOverFeatures)) {
+    inner = "[" + inner + "]";
+  }
   if (f.ends_with(kOverTime)) {
     return f.substr(0, f.find('@')) + "(" + inner + ", over = time)";
   }

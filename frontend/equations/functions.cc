@@ -153,6 +153,24 @@ Operand transpose(Call& call) {
   return call.algebra.transpose(x, call.range());
 }
 
+// Features in the same order, row by row, as a vector or a matrix.
+Operand reshape(Call& call) {
+  const Tensored x = call.tensor("x");
+  std::vector<int64_t> shape = {call.size("rows")};
+  if (const Expression* const columns = call.optional("columns"))
+    shape.push_back(call.evaluator.size(*columns));
+  call.finish();
+  const Shape from = x.features(), to = Shape::of_extents(shape);
+  if (!from.is_static()) fail(call.range(), "a reshape of an unknown number of features");
+  if (element_count(from.extents()) != element_count(shape)) {
+    fail(call.range(),
+         "shapes do not fit in 'reshape': " + describe_features(x) + " and " + to_string(to));
+  }
+  shape.insert(shape.begin(), x.carried(), 0);  // which keeps them
+  Builder& b = call.algebra.builder();
+  return Tensored{b.op(Op::reshape, {x.value, b.ints(shape)}), x.time, x.batch};
+}
+
 Operand attention(Call& call) {
   const Tensored query = call.tensor("query"), keys = call.tensor("keys"),
                  values = call.tensor("values");
@@ -283,6 +301,7 @@ const std::map<std::string, Function>& functions() {
         {"where", where},
         {"outer", outer},
         {"transpose", transpose},
+        {"reshape", reshape},
         {"attention", attention},
         {"one_hot", one_hot},
         {"embedding", embedding},

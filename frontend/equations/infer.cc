@@ -178,9 +178,9 @@ void CellInference::expect(const Expression& expression, const Features& feature
 
 bool CellInference::elementwise_call(const Expression& expression) {
   static const std::set<std::string> kOthers = {
-      "sum",        "mean",       "max",       "min",       "argmax", "last",
-      "first",      "outer",      "one_hot",   "embedding", "linear", "conv1d",
-      "max_pool1d", "avg_pool1d", "attention", "transpose", "indices"};
+      "sum",        "mean",       "max",       "min",       "argmax",  "last",
+      "first",      "outer",      "one_hot",   "embedding", "linear",  "conv1d",
+      "max_pool1d", "avg_pool1d", "attention", "transpose", "reshape", "indices"};
   return !kOthers.contains(expression.text);
 }
 
@@ -361,6 +361,17 @@ Abstract CellInference::call(const Expression& expression) {
     Features features = *value.features;
     features.insert(features.end(), other.features->begin(), other.features->end());
     return {std::move(features), value.time || other.time};
+  }
+  if (name == "reshape") {
+    Features features;
+    double size = 1;  // of what a vector must be; 0: not known
+    for (size_t i = 1; i < positional.size(); ++i) {
+      features.push_back(extent(*positional[i]));
+      size *= static_cast<double>(extents_.value(features.back()).value_or(0));
+    }
+    if (value.features && value.features->size() == 1 && size >= 1 && size < 2147483648.0)
+      extents_.unify(value.features->front(), extents_.constant(static_cast<int64_t>(size)));
+    return {std::move(features), value.time};
   }
   if (name == "transpose") {
     if (value.features) std::reverse(value.features->begin(), value.features->end());

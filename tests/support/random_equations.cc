@@ -195,6 +195,14 @@ class Writer {
         return chance(0.5)
                    ? "linear(" + expression(pick(variables_).size, depth - 1) + ", " + size + ")"
                    : "layer_norm(" + expression(n, depth - 1) + ", eps = 0.1)";
+      case 13: {  // a matrix that depends on what it is applied to
+        const int64_t m = random_.integer(2, 5);
+        if (n < 2 || n * m > 100) return unary(expression(n, depth - 1));
+        const std::string matrix = "reshape(" + expression(n * m, depth - 1) + ", " + size + ", " +
+                                   std::to_string(m) + ")";
+        if (chance(0.3)) return "sum(" + matrix + ")";
+        return matrix + "·(" + expression(m, depth - 1) + ")";
+      }
       default:
         return unary(expression(n, depth - 1));
     }
