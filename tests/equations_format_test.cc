@@ -1,6 +1,10 @@
 // The canonical layout.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
 #include "frontend/equations/format.h"
 #include "frontend/equations/source.h"
 
@@ -40,6 +44,39 @@ cell mgu(x, h[H]):
 y = scan mgu over x reverse from (h0, c0)
 output z = y[.., 0:2] - (-1)
 )");
+}
+
+TEST(EquationsFormat, AlignsCommentsOfNeighbours) {
+  EXPECT_EQ(formatted(R"(input x: f32[T, B, 3] # the sequence
+input n: i64[B]      # its length
+cell c(x, h[2]): # a cell
+  σ~ = W·x # α
+  h = U·h + σ~   # β
+
+  O: h # alone
+)"),
+            R"(input x: f32[T, B, 3]  # the sequence
+input n: i64[B]        # its length
+
+cell c(x, h[2]):  # a cell
+  σ~ = W·x       # α
+  h  = U·h + σ~  # β
+
+  O: h  # alone
+)");
+}
+
+TEST(EquationsFormat, TheExamplesAreLaidOut) {
+  size_t count = 0;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(REFRAIN_SOURCE_DIR "/examples")) {
+    if (entry.path().extension() != ".rfn") continue;
+    std::ostringstream text;
+    text << std::ifstream(entry.path()).rdbuf();
+    EXPECT_EQ(format(entry.path().string(), text.str()), text.str()) << entry.path();
+    ++count;
+  }
+  EXPECT_GE(count, 24u);
 }
 
 TEST(EquationsFormat, KeepsCommentsWhereTheyAre) {

@@ -10,10 +10,13 @@ namespace {
 
 // Equations are aligned up to this difference of the widths of their left sides.
 constexpr size_t kMaxAlignment = 12;
+// Comments behind neighbouring lines are aligned up to this difference of the lines' widths.
+constexpr size_t kMaxCommentAlignment = 40;
 
 struct Line {
   std::string text;     // without indentation; empty: a blank line
   std::string comment;  // at the end, or alone
+  size_t column = 0;    // where the comment begins, behind text
   size_t equals = 0;    // where an equation's `=` stands in a cell, in code points; 0: nowhere
   int indent = 0;
   bool continued = false;  // inside of brackets that an earlier line opened
@@ -37,6 +40,7 @@ class Formatter {
   std::string run() {
     read_lines();
     align();
+    align_comments();
     std::string result;
     bool blank = true, in_cell = false;  // no blank line at the start
     for (size_t i = 0; i < lines_.size(); ++i) {
@@ -54,7 +58,10 @@ class Formatter {
       if (leaves_cell && !line.cell) in_cell = false;
       std::string text(static_cast<size_t>(line.indent), ' ');
       text += line.text;
-      if (!line.comment.empty()) text += (line.text.empty() ? "" : "  ") + line.comment;
+      if (!line.comment.empty()) {
+        if (!line.text.empty()) text += std::string(line.column - width(line), ' ');
+        text += line.comment;
+      }
       result += text + "\n";
     }
     return result;
@@ -212,6 +219,30 @@ class Formatter {
       }
       for (size_t k = i; k < end && most - least <= kMaxAlignment; ++k) pad(lines_[k], most);
       i = std::max(end, i + 1);
+    }
+  }
+
+  static size_t width(const Line& line) {
+    return static_cast<size_t>(line.indent) + count_code_points(line.text);
+  }
+
+  void align_comments() {
+    const auto has_both = [&](size_t i) {
+      return i < lines_.size() && !lines_[i].text.empty() && !lines_[i].comment.empty();
+    };
+    for (size_t i = 0; i < lines_.size();) {
+      if (!has_both(i)) {
+        ++i;
+        continue;
+      }
+      const size_t begin = i;
+      size_t least = width(lines_[i]), most = least;
+      for (++i; has_both(i) && lines_[i].indent == lines_[begin].indent && !lines_[i].cell; ++i) {
+        least = std::min(least, width(lines_[i]));
+        most = std::max(most, width(lines_[i]));
+      }
+      const bool aligned = most - least <= kMaxCommentAlignment;
+      for (size_t k = begin; k < i; ++k) lines_[k].column = (aligned ? most : width(lines_[k])) + 2;
     }
   }
 
