@@ -26,8 +26,8 @@ class StepModel {
   virtual State start() = 0;
   // The symbol that a decoder feeds itself first; none: the caller must say.
   virtual std::optional<size_t> first_symbol() const { return std::nullopt; }
-  // The symbol at which the model's own loop ends a sequence, and the most symbols that it makes, the
-  // end among them; none: it says nothing of that.
+  // The symbol at which the model's own loop ends a sequence, and the most symbols that it makes,
+  // the end among them; none: it says nothing of that.
   virtual std::optional<size_t> end_symbol() const { return std::nullopt; }
   virtual std::optional<int64_t> longest() const { return std::nullopt; }
   // Feeds `symbol` (less than symbols()): `state` becomes the state after it. Returns logarithms of
