@@ -94,6 +94,35 @@ TEST(DecompileBack, TheGalleryIsWrittenAgain) {
   EXPECT_GE(same, 21u);
 }
 
+// A sequence that is computed in the cell and around it has the name that it has there.
+TEST(DecompileBack, NamesOfTwoScopes) {
+  size_t same = 0;
+  const std::unique_ptr<Graph> graph = equations::load("c.rfn", R"(weights uniform(seed = 539145)
+input x: f32[B, T = 11, 2]
+
+cell cell_1(e, h_0[17], h_1[17]):
+  param W_2: f32[31, 17]
+  t_2 = W_2·log(1 + h_1)
+  h_0 = W_3·t_2*min(where(selu(t_1) <= 0.2, h_1, h_0), h_1)
+  h_1 = sigmoid(mean(where(h_0[1:17] > 0.1, e, t_1[1:17]) + t_2[1:17])*h_1*t_2[7:24] - (h_0 - h_0))*h_1/2 + (W_4·t_1)*(relu(h_0))*softplus(t_1)
+
+cell cell_2(e, h_0[5]):
+  t_3 = (softplus(e[8:9]))/1 + min(e[1:2], e[5:6])*mean(softplus(e))*h_0[4:5] - e[10]
+  t_4 = W_5·e
+  param W_6: f32[5, 1]
+  h_0 = clip(where(W_6·t_3 <= 0.5, W_8·[e, t_3] + p_7, max(e[8:13], where(t_4 + t_4 > 0.9, h_0, e[5:10]))), -1, 1)
+  param W_9: f32[5, 1]
+  O: y = max([max(t_4[0:3], h_0[1:4]), h_0[2:4]])*[where(W_9·t_3 <= 0.2, t_4, h_0), (t_4[2:5])/1 + abs(h_0[2:5])]
+
+y_0 = scan stack(gru(16), layers = 2) over x with weights "r0"
+y_1, f_1_h_1 = scan cell_1 over y_0
+(y_2, f_2_h_0) = scan cell_2 over y_1 reverse
+output y = y_2
+)");
+  expect_round_trip(*graph, "two scopes", same);
+  EXPECT_EQ(same, 1u);
+}
+
 // What is one feature in the graph, though it is written as a scalar; matrices made of vectors.
 TEST(DecompileBack, FeaturesOfOneAndMatrices) {
   const char* const kTexts[] = {
@@ -112,6 +141,21 @@ cell c(x, h[3]):
   h = tanh(M·h + sum(reshape(x, 3, 2)) + (transpose(M)·M)·h)
   O: [reshape(outer(h, x), 18), h]
 output y = scan c over x
+)",
+      // A number that stands for several features; a state without any; a number to begin with.
+      R"(weights uniform(seed = 1)
+input x: f32[T, B, 6]
+cell c(x, h[3], s[], g[2]):
+  param P: f32[3, 13]
+  param p: f32[13]
+  param w: f32[]
+  param V: f32[2, 6]
+  s = tanh(w*max(x) + s)
+  h = tanh(P·(max(V·x)*(p - p)) + s*h)
+  g = 0.5*g + h[0:2]
+(y, h_T, s_T, g_T) = scan c over x from (0, 0, -0.5)
+output y
+output g_T
 )"};
   size_t same = 0;
   for (const char* text : kTexts) expect_round_trip(*equations::load("c.rfn", text), text, same);

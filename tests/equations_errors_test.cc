@@ -148,6 +148,18 @@ TEST(EquationsErrors, NumbersBesideWholeNumbers) {
             R"(test.rfn:3:12: error: types do not fit in 'm * x': bool and f32
   3 | output y = m*x
     |            ^^^ real(...) makes f32 of bool)");
+  for (const char* expression : {"(x > 0) + 1", "1 - b", "-b", "sum(b, over = time)", "max(b, b)"}) {
+    EXPECT_THAT(equations_error(head + "output y = " + expression + "\n"),
+                HasSubstr("real(...) makes numbers of them"))
+        << expression;
+  }
+  for (const char* expression : {"x + 9223372036854775808", "where(x < 1e19, 1, 0)"}) {
+    EXPECT_THAT(equations_error(head + "output y = " + expression + "\n"),
+                HasSubstr("this number is too large beside i64"))
+        << expression;
+  }
+  EXPECT_THAT(equations_error("input x: i32[T, B]\noutput y = clip(x, 0, 1e12)\n"),
+              HasSubstr("this number is too large beside i32"));
   EXPECT_THAT(equations_error("input x: f32[T, B]\noutput y = where(x, 1, 0)\n"),
               HasSubstr("the condition of 'where' is f32"));
 }
@@ -208,6 +220,8 @@ TEST(EquationsErrors, IndicesOfTime) {
     |         ^^^ the state of the step before is h_{t-1})");
   EXPECT_THAT(equations_error(in_cell("  h_t = W·x_{t-1}\n")),
               HasSubstr("test.rfn:5:11: error: 'x' is no state, of which the cell knows the step"));
+  EXPECT_THAT(equations_error(in_cell("  h_t = W·h_{t-1}\n", "h_t[4]")),
+              HasSubstr("write h_{t-1} in its first line, too"));
   EXPECT_THAT(equations_error(in_cell("  h_{t-1} = W·x\n")),
               HasSubstr("an equation for 'h_{t-1}', which is over"));
   EXPECT_THAT(equations_error("input x: f32[T, B]\noutput y = x_{t}\n"),
@@ -222,7 +236,8 @@ TEST(EquationsErrors, SequencesOfDifferentLengths) {
             R"(test.rfn:3:12: error: sequences of different lengths in 'x + z': T and S
   3 | output y = x + z
     |            ^^^^^)");
-  for (const char* expression : {"[x, z]", "x·z", "where(x > 0, x, z)", "where(z > 0, x, 0)"}) {
+  for (const char* expression :
+       {"[x, z]", "x·z", "attention(x, x, z)", "where(x > 0, x, z)", "where(z > 0, x, 0)"}) {
     EXPECT_THAT(equations_error(head + "output y = " + expression + "\n"),
                 HasSubstr("sequences of different lengths"))
         << expression;

@@ -488,6 +488,8 @@ TEST_F(EquationsLower, IndicesOfTime) {
            "  c_t = f_t*c_{t-1} + (1 - f_t)*c~_t\n  h_t = tanh(c_t)\n"),
       text("cell c(x, h[4], c[4]):\n  f_t = sigmoid(W·[h, x])\n  c~_t = tanh(U·x)\n"
            "  c = f_t*c + (1 - f_t)*c~_t\n  h = tanh(c)\n"));
+  EXPECT_EQ(text("cell c(x_{t}, h_{t}[4]):\n  h_t = tanh(W·x_t + U·h_{t-1})\n"),
+            text("cell c(x, h[4]):\n  h = tanh(W·x + U·h)\n"));
   // Names that are there mean themselves.
   EXPECT_THAT(text("cell c(x, h[4]):\n  x_t = tanh(W·x)\n  h_t = x_t + h\n  h = tanh(h_t)\n"),
               ::testing::HasSubstr("%h_t = add(%x_t, %h)"));
@@ -508,6 +510,31 @@ TEST_F(EquationsLower, ScansInExpressions) {
             text("a = scan rnn(6) over x reverse\nb = scan gru(4) over a\noutput y = x + b\n"));
   EXPECT_EQ(text("output y = linear(last(scan lstm(8) over x), 2)\n"),
             text("(a, h, c) = scan lstm(8) over x\noutput y = linear(last(a), 2)\n"));
+}
+
+// What is scanned has the first parameters, and a number is an initial state.
+TEST_F(EquationsLower, InitialStatesComeBehindWhatIsScanned) {
+  const std::string head = "weights uniform(seed = 1)\ninput x: f32[T, B, 4]\n";
+  const auto text = [&](const std::string& equations) {
+    return print(*load_equations(head + equations));
+  };
+  EXPECT_EQ(text("y = scan gru(4) over linear(x, 4) from linear(last(x), 4)\noutput y\n"),
+            text("y = scan gru(4) over linear(x, 4, weights = \"linear\") from linear(last(x), 4, "
+                 "weights = \"linear_2\")\noutput y\n"));
+  const Tensor x = weight({3, 2, 3});
+  const std::vector<RuntimeValue> results =
+      run_equations(head_ +
+                        "cell sum(x, h[3], s[]):\n  h = h + x\n  s = s + 1\n"
+                        "(y, h, s) = scan sum over x from (0.5, 2)\noutput h\noutput s\n",
+                    inputs_of(x), {});
+  Tensor expected(ElementType::f64, {2, 3});
+  for (int64_t b = 0; b < 2; ++b) {
+    for (size_t i = 0; i < 3; ++i)
+      expected.data<double>()[static_cast<size_t>(b) * 3 + i] =
+          0.5 + at(x, 0, b)[i] + at(x, 1, b)[i] + at(x, 2, b)[i];
+  }
+  expect_close(results[0], expected);
+  EXPECT_EQ(results[1].tensor->view().as_doubles(), (Vector{5, 5}));
 }
 
 TEST_F(EquationsLower, NamesOfTorchCells) {

@@ -59,6 +59,7 @@ class CellMaker {
     evaluate();
     collect_results();
     order_states();
+    reserve_outer_names();
     name_equations();
     write();
     for (const auto& [leaf, name] : renamed_) leaf->name = name;
@@ -69,7 +70,6 @@ class CellMaker {
   // What the cell reads of the model around it keeps its name, so that the cell's own must differ.
   // A sequence that has no name of its own there is called x here.
   void name_leaves() {
-    std::set<std::string> given;
     std::vector<Expr> sequences;
     for (size_t i = 0; i < scan_.operand_count(); ++i) {
       const Value* operand = node_.operand(i);
@@ -80,12 +80,12 @@ class CellMaker {
             [&](const Expr& at) {
               if (at->name.empty()) return;
               const bool sequence = scanned && has_time(at);
-              (sequence ? sequences_ : given).insert(at->name);
+              (sequence ? sequences_ : given_).insert(at->name);
               if (sequence) sequences.push_back(at);
             });
       }
     }
-    if (sequences_.size() == 1 && is_made_up(*sequences_.begin()) && !given.contains("x")) {
+    if (sequences_.size() == 1 && is_made_up(*sequences_.begin()) && !given_.contains("x")) {
       for (const Expr& leaf : sequences) {
         if (leaf->name == "x") continue;
         renamed_.emplace_back(leaf, leaf->name);
@@ -93,8 +93,24 @@ class CellMaker {
       }
       sequences_ = {"x"};
     }
-    for (const std::string& name : given) names_.reserve(name);
+    for (const std::string& name : given_) names_.reserve(name);
     for (const std::string& name : sequences_) names_.reserve(name);
+  }
+
+  // What is computed here as it is around the cell is the same expression, and may have a name
+  // there: another sequence, if it has a time axis.
+  void reserve_outer_names() {
+    for (const auto* roots : {&next_, &outputs_}) {
+      for (const Expr& root : *roots) {
+        walk(
+            root, [](const Expr& at) { return at->name.empty(); },
+            [&](const Expr& at) {
+              if (at->name.empty() || given_.contains(at->name) || is_state(at)) return;
+              names_.reserve(at->name);
+              if (has_time(at)) sequences_.insert(at->name);
+            });
+      }
+    }
   }
 
   // v, v_2, y_t and the like.
@@ -314,13 +330,13 @@ class CellMaker {
     for (const std::string& comment : comments_) lines += "  " + comment + "\n";
     for (const Equation& equation : equations_) {
       const bool named = equation.name.empty();
-      std::string right =
-          named ? equation.e->name : writer.text(equation.e, target_of(equation.name));
-      // What is one feature for whoever reads it must not become a scalar there; a state doesn't.
+      // A state has its features whatever its next value is.
       const bool state = std::ranges::any_of(
           state_variables_, [&](const Expr& own) { return own->name == equation.name; });
-      if (!named && !state && equation.e->width == 1 && is_scalar(equation.e))
-        right = "[" + right + "]";
+      const std::string target = target_of(equation.name);
+      const std::string right = named   ? equation.e->name
+                                : state ? writer.text(equation.e, target)
+                                        : writer.features_text(equation.e, target);
       lines += equation.output ? "  O: " : "  ";
       // A state may have its name from what stands for it in the text only by now.
       lines += named ? right + "\n"
@@ -340,7 +356,7 @@ class CellMaker {
     std::string head = "cell " + cell_.name + "(" + list_of(cell_.scanned);
     for (const Expr& state : state_variables_) {
       head += (head.ends_with('(') ? "" : ", ") + state->name;
-      if (state->width > 0) head += "[" + rows_of(state) + std::to_string(state->width) + "]";
+      head += "[" + (state->width > 0 ? rows_of(state) + std::to_string(state->width) : "") + "]";
     }
     head += ")";
     for (size_t i = 0; i < cell_.given.size(); ++i)
@@ -422,7 +438,7 @@ class CellMaker {
   std::vector<Expr> state_variables_, next_, outputs_;
   std::vector<std::string> comments_;
   std::vector<Equation> equations_;
-  std::set<std::string> local_, leaves_, sequences_;
+  std::set<std::string> local_, leaves_, sequences_, given_;
   Dim batch_ = Dim::unknown();
   std::vector<std::pair<Expr, std::string>>
       renamed_;  // leaves with the names that they have outside

@@ -262,8 +262,7 @@ void Decompiler::settle(const Expr& e) {
 
 void Decompiler::equation(const std::string& name, const Expr& e) {
   const size_t known = writer_.parameters().size();
-  std::string right = writer_.text(e, name);
-  if (e->width == 1 && is_scalar(e)) right = "[" + right + "]";  // one feature, no scalar
+  const std::string right = writer_.features_text(e, name);
   for (size_t i = known; i < writer_.parameters().size(); ++i) {
     const Writer::Parameter& parameter = writer_.parameters()[i];
     std::string list;

@@ -29,6 +29,13 @@ bool distributes(const std::string& function) {
   return std::find(std::begin(kNot), std::end(kNot), function) == std::end(kNot);
 }
 
+// Makes one number of the features.
+bool reduces(const Expression& e) {
+  constexpr const char* kReductions[] = {"sum", "mean", "max", "min"};
+  return e.arguments.size() == 1 && std::find(std::begin(kReductions), std::end(kReductions),
+                                              e.function) != std::end(kReductions);
+}
+
 // Which may stand in several places.
 bool has_short_text(const Expression& e) {
   const auto is_number = [](const Expr& argument) { return argument->kind == Kind::number; };
@@ -329,6 +336,35 @@ bool is_scalar(const Expr& e) {
   };
   walk(e, open, [&](const Expr& at) { vectors |= at->width > 0 && !open(at); });
   return !vectors;
+}
+
+bool is_uniform(const Expr& e) {
+  std::unordered_map<const Expression*, bool> known;
+  const auto inside = [&](const Expr& at) { return at == e || at->name.empty(); };
+  walk(e, inside, [&](const Expr& at) {
+    bool& uniform = known[at.get()];
+    uniform = at->width == 0;
+    if (uniform || !inside(at)) return;
+    const bool arguments = std::ranges::all_of(
+        at->arguments, [&](const Expr& argument) { return known.at(argument.get()); });
+    switch (at->kind) {
+      case Kind::number:
+        uniform = true;
+        break;
+      case Kind::product:
+        uniform = at->tensor->rank() == 1;
+        break;
+      case Kind::steps:
+        uniform = arguments;
+        break;
+      case Kind::call:
+        uniform = reduces(*at) || (distributes(at->function) && arguments);
+        break;
+      default:
+        break;
+    }
+  });
+  return known.at(e.get());
 }
 
 void walk(const Expr& e, const std::function<bool(const Expr&)>& descend,

@@ -110,6 +110,8 @@ bool has_time(const Expr& e);
 
 // True if the text of e is a scalar: it may be one feature wide for all that the graph says.
 bool is_scalar(const Expr& e);
+// The same of one that may be several features wide, all alike.
+bool is_uniform(const Expr& e);
 
 // Calls f on every expression that e is made of, e last; `descend` says whether to go into one.
 void walk(const Expr& e, const std::function<bool(const Expr&)>& descend,

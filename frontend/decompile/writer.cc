@@ -83,6 +83,19 @@ std::string Writer::parameter(const Expr& e, const char* letter) {
   return name;
 }
 
+std::string Writer::vector(const Expr& e, int precedence, bool top) {
+  constexpr int64_t kMost = 64;
+  if (e->width == 0 || e->width > kMost || !is_uniform(e)) return print(e, precedence, top);
+  const bool each = e->width == 1 || e->kind == Kind::number;
+  const std::string element = each ? print(e, 0, top) : "1";
+  std::string list = "[" + element;
+  for (int64_t i = 1; i < e->width; ++i) list += ", " + element;
+  list += "]";
+  if (each) return list;
+  list += "*" + print(e, kFactor, top);
+  return precedence > kTerm ? "(" + list + ")" : list;
+}
+
 std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) {
   const auto bound = [&](int own, const std::string& inner) {
     return own < precedence ? "(" + inner + ")" : inner;
@@ -100,9 +113,10 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
       const std::string matrix =
           parameter(e, e->tensor->rank() == 1 ? (state ? "u" : "w") : (state ? "U" : "W"));
       // A matrix of one column multiplies vectors of one.
-      const bool scalar = is_scalar(e->arguments[0]);
-      const std::string x = print(e->arguments[0], scalar ? 0 : kPower, false);
-      return bound(kProduct, matrix + "·" + (scalar ? "[" + x + "]" : x));
+      const Expr& x = e->arguments[0];
+      return bound(kProduct,
+                   matrix + "·" +
+                       (x->width == 0 ? "[" + print(x, 0, false) + "]" : vector(x, kPower, false)));
     }
     case Kind::lookup: {
       std::string& prefix = named_[e];
@@ -177,7 +191,7 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
   // These go over features, of which there must be some.
   constexpr std::string_view kOverFeatures[] = {"softmax", "log_softmax", "sum",
                                                 "mean",    "max",         "min"};
-  if (e->arguments.size() == 1 && is_scalar(e->arguments[0]) &&
+  if (e->arguments.size() == 1 && is_uniform(e->arguments[0]) &&
       std::ranges::find(kOverFeatures, f) != std::end(kOverFeatures)) {
     inner = "[" + inner + "]";
   }
@@ -190,6 +204,11 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
 std::string Writer::text(const Expr& e, const std::string& target) {
   target_ = target;
   return print(e, 0, true);
+}
+
+std::string Writer::features_text(const Expr& e, const std::string& target) {
+  target_ = target;
+  return vector(e, 0, true);
 }
 
 void shared_in_order(const Expr& e, std::vector<Expr>& order, std::set<Expr>& seen) {

@@ -48,6 +48,8 @@ class Writer {
   // The right-hand side; what is shared in it must have its name already. `target` is the
   // equation's name, from which parameters take theirs.
   std::string text(const Expr& e, const std::string& target);
+  // The same, with as many features as e has where its text would be a scalar.
+  std::string features_text(const Expr& e, const std::string& target);
 
   // Those that texts needed so far, in order.
   const std::vector<Parameter>& parameters() const { return parameters_; }
@@ -57,6 +59,7 @@ class Writer {
   std::function<bool(const Expr&)> from_state = [](const Expr&) { return false; };
 
  private:
+  std::string vector(const Expr& e, int precedence, bool top);
   std::string print(const Expr& e, int precedence, bool top, bool factor = false);
   std::string parameter(const Expr& e, const char* letter);
 

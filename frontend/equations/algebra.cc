@@ -53,6 +53,11 @@ void Algebra::require_same_type(const Tensored& a, const Tensored& b, const std:
        note);
 }
 
+void Algebra::require_numbers(const Tensored& x, const std::string& what, Range range) {
+  if (x.element() != ElementType::boolean) return;
+  fail(range, "truth values in " + what, "real(...) makes numbers of them");
+}
+
 void Algebra::require_same_time(const Tensored& a, const Tensored& b, const std::string& what,
                                 Range range) const {
   if (!a.time || !b.time) return;
@@ -69,6 +74,12 @@ void Algebra::require_same_time(const Tensored& a, const Tensored& b, const std:
 Tensored Algebra::beside(const Tensored& x, double value, Range range) {
   const ElementType type = x.element();
   const bool boolean = type == ElementType::boolean;
+  if (is_integer(type)) {
+    const double limit = std::ldexp(1.0, static_cast<int>(8 * size_of(type)) - 1);
+    if (!(value >= -limit && value < limit)) {
+      fail(range, "this number is too large beside " + std::string(name(type)));
+    }
+  }
   if (boolean ? value != 0 && value != 1 : is_integer(type) && value != std::floor(value)) {
     fail(range, boolean ? "a number beside truth values" : "a fraction beside whole numbers",
          "real(...) makes numbers of them that may have fractions");
@@ -107,6 +118,9 @@ Tensored Algebra::elementwise(Op op, const Tensored& a, const Tensored& b, const
                               Range range) {
   if (!broadcastable(a.features(), b.features())) misfit(a, b, what, range);
   require_same_type(a, b, what, range);
+  const bool compares = op == Op::equal || op == Op::less || op == Op::less_equal ||
+                        op == Op::greater || op == Op::greater_equal;
+  if (!compares) require_numbers(a, what, range);
   require_same_time(a, b, what, range);
   const bool time = a.time || b.time, batch = a.batch || b.batch;
   const size_t rank = std::max(a.rank(), b.rank());
@@ -389,6 +403,7 @@ Tensored Algebra::indices(const Tensored& x, Range range) {
 
 Tensored Algebra::reduce(Op op, const Tensored& x, bool over_time, Range range) {
   const int64_t axis = reduced_axis(x, over_time, "a reduction", range);
+  require_numbers(x, "a reduction", range);
   return {builder_.op(op, {x.value, builder_.ints({axis})}, {{AttributeName::keep_dims, false}}),
           x.time && !over_time, x.batch};
 }
@@ -436,6 +451,7 @@ Tensored Algebra::attention(const Tensored& query, const Tensored& keys, const T
     fail(range, "shapes do not fit in attention: query " + describe_features(query) + ", keys " +
                     describe_features(keys) + ", values " + describe_features(values));
   }
+  require_same_time(keys, values, "attention", range);
   const Dim size = query.features()[0];
   if (!size.is_constant()) fail(range, "attention to vectors of unknown size");
   const bool batch = query.batch || keys.batch || values.batch;

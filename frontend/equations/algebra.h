@@ -41,6 +41,9 @@ class Algebra {
   // A number of the text, as the type of the tensor beside it.
   Tensored beside(const Tensored& x, double value, Range range);
 
+  // Fails for truth values.
+  static void require_numbers(const Tensored& x, const std::string& what, Range range);
+
   Tensored unary(Op op, const Tensored& x, std::vector<Attribute> attributes = {});
   // `what` is the operator or function in messages.
   Tensored elementwise(Op op, const Tensored& a, const Tensored& b, const std::string& what,

@@ -277,6 +277,10 @@ class CellRun {
       fail(range, "the initial state '" + name + "' has a time axis",
            "expected one value a sequence, last(...) for example");
     }
+    if (x.rank() == 0 && !shape.empty() && x.element() == context_.real) {
+      // A scalar for all elements.
+      x = algebra.elementwise(Op::add, algebra.filled(zero, like_, shape), x, "from", range);
+    }
     if (x.features() != Shape::of_extents(shape)) {
       fail(range, "the initial state '" + name + "' is " + describe_features(x) +
                       ", and the state " + to_string(Shape::of_extents(shape)));

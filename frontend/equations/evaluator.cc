@@ -89,7 +89,9 @@ Operand Evaluator::evaluate_unchecked(const Expression& expression) {
     case Kind::negate: {
       const Operand operand = evaluate(*expression.operands[0]);
       if (const auto* value = std::get_if<double>(&operand)) return -*value;
-      return algebra_.unary(Op::neg, tensor(operand, expression.operands[0]->range));
+      const Tensored x = tensor(operand, expression.operands[0]->range);
+      Algebra::require_numbers(x, "a negation", expression.range);
+      return algebra_.unary(Op::neg, x);
     }
     case Kind::concat:
       return concat(expression);

@@ -404,15 +404,17 @@ class Loader final : public Evaluator {
   }
 
   std::vector<Tensored> run_scan(const Scan& scan) {
-    ScanInputs inputs = read_clauses(*this, scan.clauses);
-    inputs.reverse = scan.reverse;
+    std::vector<Tensored> scanned;
     for (const ExpressionPtr& over : scan.over) {
       const Tensored x = tensor(*over);
       if (!x.time) {
         fail(over->range, "what is scanned has no time axis", "expected f32[T, ...]");
       }
-      inputs.scanned.push_back(x);
+      scanned.push_back(x);
     }
+    ScanInputs inputs = read_clauses(*this, scan.clauses);
+    inputs.scanned = std::move(scanned);
+    inputs.reverse = scan.reverse;
     const Cell& cell = core(cells_, scan.machine);
     if (cell.inputs.size() != inputs.scanned.size()) {
       fail(scan.over_range, "cell '" + cell.name.text + "' scans " +

@@ -26,12 +26,18 @@ class Resolver {
   explicit Resolver(Cell& cell) : cell_(cell) {}
 
   void run() {
+    const auto plain = [](Name& name) {
+      const auto index = indexed(name.text);
+      if (index && index->braced) name.text = index->base;
+    };
     for (State& state : cell_.states) {
-      const auto index = indexed(state.name.text);
-      if (index && index->before) state.name.text = index->base;
+      plain(state.name);
       states_.insert(state.name.text);
     }
-    for (const Name& name : cell_.inputs) inputs_.insert(name.text);
+    for (Name& name : cell_.inputs) {
+      plain(name);
+      inputs_.insert(name.text);
+    }
     fixed_.insert(states_.begin(), states_.end());
     fixed_.insert(inputs_.begin(), inputs_.end());
     for (const Name& name : cell_.given) fixed_.insert(name.text);
@@ -78,7 +84,8 @@ class Resolver {
     if (index->before) {
       if (states_.contains(base)) return name_before(base);
       fail(name.range, "'" + base + "' is no state, of which the cell knows the step before",
-           "states are in the cell's first line");
+           states_.contains(base + "_t") ? "write " + name_before(base) + " in its first line, too"
+                                         : "states are in the cell's first line");
     }
     const std::string plain = base + "_t";
     const bool own = targets_.contains(plain) || targets_.contains(base + "_{t}");
