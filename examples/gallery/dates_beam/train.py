@@ -6,6 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import decoding
+import seq2seq
 import training
 
 dates = training.example("dates")
@@ -15,8 +16,7 @@ def beam(model, source):
     memory, s = model.encode(source)
 
     def step(tokens, states, own):
-        y, state, _ = model.decoder(tokens, states[0], own)
-        return y, [state]
+        return seq2seq.step_of(model, own)(tokens, states)
 
     return decoding.beam(step, [s], dates.START, dates.END, dates.LENGTH, 4, [memory])
 
