@@ -139,7 +139,7 @@ input x: f32[T, B, 6]
 cell c(x, h[3]):
   M = reshape(W·x, 3, 3)
   h = tanh(M·h + sum(reshape(x, 3, 2)) + (transpose(M)·M)·h)
-  O: [reshape(outer(h, x), 18), h]
+  O: [reshape(outer(h, x), 18), where(sum(reshape(x, 3, 2)) > 0.5, h, x[0:3])]
 output y = scan c over x
 )",
       // A number that stands for several features; a state without any; a number to begin with.

@@ -358,7 +358,8 @@ bool is_uniform(const Expr& e) {
         uniform = arguments;
         break;
       case Kind::call:
-        uniform = reduces(*at) || (distributes(at->function) && arguments);
+        // Of a matrix it is one for each row.
+        uniform = reduces(*at) ? at->width <= 1 : distributes(at->function) && arguments;
         break;
       default:
         break;

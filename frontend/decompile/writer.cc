@@ -85,7 +85,10 @@ std::string Writer::parameter(const Expr& e, const char* letter) {
 
 std::string Writer::vector(const Expr& e, int precedence, bool top) {
   constexpr int64_t kMost = 64;
-  if (e->width == 0 || e->width > kMost || !is_uniform(e)) return print(e, precedence, top);
+  const bool truth = e->kind == Kind::call &&
+                     (e->function == "==" || e->function[0] == '<' || e->function[0] == '>');
+  if (e->width == 0 || e->width > kMost || (truth && e->width > 1) || !is_uniform(e))
+    return print(e, precedence, top);
   const bool each = e->width == 1 || e->kind == Kind::number;
   const std::string element = each ? print(e, 0, top) : "1";
   std::string list = "[" + element;
