@@ -148,7 +148,8 @@ TEST(EquationsErrors, NumbersBesideWholeNumbers) {
             R"(test.rfn:3:12: error: types do not fit in 'm * x': bool and f32
   3 | output y = m*x
     |            ^^^ real(...) makes f32 of bool)");
-  for (const char* expression : {"(x > 0) + 1", "1 - b", "-b", "sum(b, over = time)", "max(b, b)"}) {
+  for (const char* expression :
+       {"(x > 0) + 1", "1 - b", "-b", "sum(b, over = time)", "max(b, b)"}) {
     EXPECT_THAT(equations_error(head + "output y = " + expression + "\n"),
                 HasSubstr("real(...) makes numbers of them"))
         << expression;
