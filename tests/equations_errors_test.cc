@@ -201,6 +201,28 @@ TEST(EquationsErrors, NamesBeforeTheirLines) {
     |            ^ expected: NAME = scan c over ...)");
 }
 
+// The parts of a decode count, all of them.
+TEST(EquationsErrors, DeepDecodes) {
+  const std::string cell =
+      "weights uniform(seed = 1)\ninput s: f32[B, 4]\ncell w(t, s[4]):\n"
+      "  s = tanh(W·[s, embedding(t, 5, 3)])\n  O: linear(s, 5)\n";
+  std::string ones;
+  for (int i = 0; i < 200; ++i) ones += " + 1";
+  for (const char* part :
+       {"start 0 until # length 3", "start 0 length #", "start # length 3",
+        "start 0 length 3 sample(temperature = #)", "start 0 length 3 beam(#)"}) {
+    std::string expression = "1";
+    for (int i = 0; i < 3; ++i) {
+      std::string decode = part;
+      decode.replace(decode.find('#'), 1, expression);
+      expression = "((decode w " + decode + " from s)" + ones + ")";
+    }
+    EXPECT_THAT(equations_error(cell + "output y = " + expression + "\n"),
+                HasSubstr("an expression of too many parts"))
+        << part;
+  }
+}
+
 TEST(EquationsErrors, Reshape) {
   EXPECT_EQ(equations_error("input x: f32[T, B, 6]\noutput y = reshape(x, 2, 4)\n"),
             R"(test.rfn:2:12: error: shapes do not fit in 'reshape': [6] and [2, 4]

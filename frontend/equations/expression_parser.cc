@@ -7,6 +7,31 @@ namespace refrain::equations {
 
 using Kind = Expression::Kind;
 
+namespace {
+
+// Calls f on every expression that a scan or decode is made of; some are null.
+template <typename F>
+void for_each_expression(const RightSide& side, const F& f) {
+  const Clauses& clauses = side.scan ? side.scan->clauses : side.decode->clauses;
+  std::ranges::for_each(clauses.from, f);
+  std::ranges::for_each(clauses.given, f);
+  f(clauses.lengths);
+  const Machine* machine = side.scan ? &side.scan->machine : &side.decode->machine;
+  for (; machine; machine = machine->inner.get()) {
+    std::ranges::for_each(machine->sizes, f);
+    f(machine->layers);
+    f(machine->residual);
+  }
+  if (side.scan) std::ranges::for_each(side.scan->over, f);
+  if (!side.decode) return;
+  f(side.decode->start);
+  f(side.decode->until);
+  f(side.decode->length);
+  for (const Argument& argument : side.decode->arguments) f(argument.value);
+}
+
+}  // namespace
+
 ExpressionPtr ExpressionParser::make(Kind kind, Range range) {
   auto result = std::make_unique<Expression>();
   result->kind = kind;
@@ -196,15 +221,9 @@ ExpressionPtr ExpressionParser::run_value() {
   const Nesting nesting(*this, peek().range);
   ExpressionPtr result = make(Kind::run, peek().range);
   auto side = std::make_shared<RightSide>(run());
-  const auto deeper = [&](const ExpressionPtr& part) {
+  for_each_expression(*side, [&](const ExpressionPtr& part) {
     if (part) result->depth = std::max(result->depth, part->depth + 1);
-  };
-  const Clauses& clauses = side->scan ? side->scan->clauses : side->decode->clauses;
-  std::ranges::for_each(clauses.from, deeper);
-  std::ranges::for_each(clauses.given, deeper);
-  deeper(clauses.lengths);
-  if (side->scan) std::ranges::for_each(side->scan->over, deeper);
-  if (side->decode) deeper(side->decode->start);
+  });
   result->range = side->range;
   result->run = std::move(side);
   return checked(std::move(result));
