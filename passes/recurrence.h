@@ -72,7 +72,7 @@ class Recurrence {
     return operand.distance + reader.shift - members_[operand.member].shift;
   }
   // Iterations begin .. end-1 have all their nodes, but for some that nothing reads in the last
-  // and, if `folded` is true, some in the first whose values are constants.
+  // and, if `folded` is true, some in the first ones whose values are constants.
   int64_t begin() const { return begin_; }
   int64_t end() const { return end_; }
   bool folded() const { return folded_; }

@@ -7,6 +7,7 @@
 namespace refrain::equations {
 namespace {
 
+constexpr const char* kRealHasFractions = "real(...) makes numbers of them that may have fractions";
 constexpr int64_t kEnd = std::numeric_limits<int64_t>::max();
 
 bool broadcastable(const Shape& a, const Shape& b) {
@@ -82,7 +83,7 @@ Tensored Algebra::beside(const Tensored& x, double value, Range range) {
   }
   if (boolean ? value != 0 && value != 1 : is_integer(type) && value != std::floor(value)) {
     fail(range, boolean ? "a number beside truth values" : "a fraction beside whole numbers",
-         "real(...) makes numbers of them that may have fractions");
+         kRealHasFractions);
   }
   return scalar(type, value);
 }
@@ -403,6 +404,9 @@ Tensored Algebra::indices(const Tensored& x, Range range) {
 
 Tensored Algebra::reduce(Op op, const Tensored& x, bool over_time, Range range) {
   const int64_t axis = reduced_axis(x, over_time, "a reduction", range);
+  if (op == Op::reduce_mean && !is_float(x.element())) {
+    fail(range, "the mean of whole numbers or truth values", kRealHasFractions);
+  }
   require_numbers(x, "a reduction", range);
   return {builder_.op(op, {x.value, builder_.ints({axis})}, {{AttributeName::keep_dims, false}}),
           x.time && !over_time, x.batch};

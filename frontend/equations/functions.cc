@@ -98,10 +98,6 @@ Function reduction(Op op) {
     const Tensored x = call.tensor("x");
     const bool over_time = call.over_time();
     call.finish();
-    if (op == Op::reduce_mean && !is_float(x.element())) {
-      fail(call.range(), "the mean of whole numbers or truth values",
-           "real(...) makes numbers of them that may have fractions");
-    }
     return call.algebra.reduce(op, x, over_time, call.range());
   };
 }

@@ -226,10 +226,7 @@ class Tokenizer {
       if (c != ' ') index += c;
     }
     at_ = end + 1;
-    if (index != "t" && index != "t-1" &&
-        index !=
-            "t\xE2\x88\x92"
-            "1") {
+    if (index != "t" && index != "t-1" && index != "t−1") {
       problem({static_cast<uint32_t>(bar), static_cast<uint32_t>(at_)},
               "an index of time that is neither t nor t-1",
               "what is older is kept in states of its own");
