@@ -29,13 +29,6 @@ bool distributes(const std::string& function) {
   return std::find(std::begin(kNot), std::end(kNot), function) == std::end(kNot);
 }
 
-// Makes one number of the features.
-bool reduces(const Expression& e) {
-  constexpr const char* kReductions[] = {"sum", "mean", "max", "min"};
-  return e.arguments.size() == 1 && std::find(std::begin(kReductions), std::end(kReductions),
-                                              e.function) != std::end(kReductions);
-}
-
 // Which may stand in several places.
 bool has_short_text(const Expression& e) {
   const auto is_number = [](const Expr& argument) { return argument->kind == Kind::number; };
@@ -208,7 +201,7 @@ TensorPtr Parts::columns(const TensorPtr& matrix, int64_t begin, int64_t end) {
 }
 
 Expr scalar(const Expr& e) {
-  if (is_scalar(e)) return e;
+  if (e->width <= 1 && is_uniform(e)) return e;
   auto result = std::make_shared<Expression>();
   if (e->kind == Kind::product && !e->shared) {  // a matrix of one row is a vector
     *result = *e;
@@ -327,17 +320,18 @@ bool has_time(const Expr& e) {
   return found;
 }
 
-bool is_scalar(const Expr& e) {
-  bool vectors = false;
-  // What has an equation of its own is one feature there.
-  const auto open = [&](const Expr& at) {
-    return (at == e || at->name.empty()) && at->width == 1 &&
-           (at->kind == Kind::call || at->kind == Kind::steps);
-  };
-  walk(e, open, [&](const Expr& at) { vectors |= at->width > 0 && !open(at); });
-  return !vectors;
+bool reduces(const Expression& e) {
+  constexpr const char* kReductions[] = {"sum", "mean", "max", "min"};
+  return e.arguments.size() == 1 && std::find(std::begin(kReductions), std::end(kReductions),
+                                              e.function) != std::end(kReductions);
 }
 
+bool compares(const Expression& e) {
+  return e.kind == Kind::call &&
+         (e.function == "==" || e.function.starts_with('<') || e.function.starts_with('>'));
+}
+
+// What has an equation of its own has its features there.
 bool is_uniform(const Expr& e) {
   std::unordered_map<const Expression*, bool> known;
   const auto inside = [&](const Expr& at) { return at == e || at->name.empty(); };

@@ -108,10 +108,13 @@ void collect_names(const Expr& e, std::set<std::string>& names);
 // Whether e has a time axis.
 bool has_time(const Expr& e);
 
-// True if the text of e is a scalar: it may be one feature wide for all that the graph says.
-bool is_scalar(const Expr& e);
-// The same of one that may be several features wide, all alike.
+// True if the text of e is a scalar: it may be one feature wide, or several that are all alike, for
+// all that the graph says.
 bool is_uniform(const Expr& e);
+// A call that makes one number of the features, or of each row of a matrix.
+bool reduces(const Expression& e);
+// A call that gives truth values.
+bool compares(const Expression& e);
 
 // Calls f on every expression that e is made of, e last; `descend` says whether to go into one.
 void walk(const Expr& e, const std::function<bool(const Expr&)>& descend,

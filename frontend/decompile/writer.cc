@@ -85,9 +85,7 @@ std::string Writer::parameter(const Expr& e, const char* letter) {
 
 std::string Writer::vector(const Expr& e, int precedence, bool top) {
   constexpr int64_t kMost = 64;
-  const bool truth = e->kind == Kind::call &&
-                     (e->function == "==" || e->function[0] == '<' || e->function[0] == '>');
-  if (e->width == 0 || e->width > kMost || (truth && e->width > 1) || !is_uniform(e))
+  if (e->width == 0 || e->width > kMost || (compares(*e) && e->width > 1) || !is_uniform(e))
     return print(e, precedence, top);
   const bool each = e->width == 1 || e->kind == Kind::number;
   const std::string element = each ? print(e, 0, top) : "1";
@@ -173,9 +171,7 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
     const std::string a = print(e->arguments[0], left, false, factors);
     return bound(own, a + sign + print(e->arguments[1], right, false, factors));
   };
-  for (const char* sign : {"==", "<", "<=", ">", ">="}) {
-    if (f == sign) return binary((" " + f + " ").c_str(), kComparison, kSum, kSum);
-  }
+  if (compares(*e)) return binary((" " + f + " ").c_str(), kComparison, kSum, kSum);
   if (f == "·") return binary("·", kProduct, kProduct, kPower);
   const bool less = f == "+" && e->arguments[1]->kind == Kind::number && e->arguments[1]->value < 0;
   if (less) {
@@ -192,10 +188,8 @@ std::string Writer::print(const Expr& e, int precedence, bool top, bool factor) 
   for (const Expr& argument : e->arguments)
     inner += (inner.empty() ? "" : ", ") + print(argument, 0, false);
   // These go over features, of which there must be some.
-  constexpr std::string_view kOverFeatures[] = {"softmax", "log_softmax", "sum",
-                                                "mean",    "max",         "min"};
-  if (e->arguments.size() == 1 && is_uniform(e->arguments[0]) &&
-      std::ranges::find(kOverFeatures, f) != std::end(kOverFeatures)) {
+  const bool over_features = reduces(*e) || f == "softmax" || f == "log_softmax";
+  if (over_features && is_uniform(e->arguments[0])) {
     inner = "[" + inner + "]";
   }
   if (f.ends_with(kOverTime)) {
